@@ -1,0 +1,1 @@
+"""The ports' real ends: the store, the registry, the model servers."""

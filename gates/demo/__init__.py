@@ -1,0 +1,1 @@
+"""`penstock demo`: two rollouts on real models, from training to verdict."""

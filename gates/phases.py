@@ -1,0 +1,64 @@
+"""The whole state machine of a rollout, as one table. A pair that the table does not name raises and changes
+nothing."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from proxy.snapshot import Phase
+
+
+class Event(StrEnum):
+    """What can happen to a rollout."""
+
+    START = "start"
+    CLIMB = "climb"
+    """The stage is passed, or a person says so: on to the next step of the ramp."""
+    BAKE = "bake"
+    """The last step is passed: all traffic is the candidate's, and the old champion is kept warm."""
+    PROMOTE = "promote"
+    HOLD = "hold"
+    """The stage is passed, but the next one asks for a person's approval."""
+    PAUSE = "pause"
+    RESUME = "resume"
+    ROLL_BACK = "roll_back"
+
+
+class IllegalEvent(Exception):
+    """The event is not one that the rollout's phase allows; nothing was changed."""
+
+    def __init__(self, phase: Phase, event: Event) -> None:
+        legal = sorted(other for (at, other) in TRANSITIONS if at is phase)
+        super().__init__(f"{event} is not possible in phase {phase}; possible: {', '.join(legal) or 'nothing'}")
+
+
+# The phases whose candidate is alive: each of them can be rolled back, paused and awaiting approval included.
+CARRYING = (Phase.SHADOW, Phase.RAMP, Phase.BAKE, Phase.PAUSED, Phase.AWAITING_APPROVAL)
+# The phases in which the stage's clock runs and the gates may advance it.
+CLIMBING = (Phase.SHADOW, Phase.RAMP, Phase.BAKE)
+ENDED = (Phase.PROMOTED, Phase.ROLLED_BACK)
+
+# None as the next phase: back to the phase of the plan's position, which only the rollout knows.
+TRANSITIONS: dict[tuple[Phase, Event], Phase | None] = {
+    (Phase.IDLE, Event.START): Phase.SHADOW,
+    (Phase.SHADOW, Event.CLIMB): Phase.RAMP,
+    (Phase.SHADOW, Event.HOLD): Phase.AWAITING_APPROVAL,
+    (Phase.RAMP, Event.CLIMB): Phase.RAMP,
+    (Phase.RAMP, Event.HOLD): Phase.AWAITING_APPROVAL,
+    (Phase.RAMP, Event.BAKE): Phase.BAKE,
+    (Phase.AWAITING_APPROVAL, Event.CLIMB): Phase.RAMP,
+    (Phase.AWAITING_APPROVAL, Event.BAKE): Phase.BAKE,
+    (Phase.PAUSED, Event.RESUME): None,
+    **{(phase, Event.PAUSE): Phase.PAUSED for phase in CARRYING if phase is not Phase.PAUSED},
+    **{(phase, Event.PROMOTE): Phase.PROMOTED for phase in CARRYING},
+    **{(phase, Event.ROLL_BACK): Phase.ROLLED_BACK for phase in CARRYING},
+}
+
+
+def next_phase(phase: Phase, event: Event, here: Phase) -> Phase:
+    """The phase that follows; `here` is the phase that the plan has at the rollout's position.
+
+    Raises IllegalEvent."""
+    if (phase, event) not in TRANSITIONS:
+        raise IllegalEvent(phase, event)
+    return TRANSITIONS[phase, event] or here

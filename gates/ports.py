@@ -1,0 +1,171 @@
+"""What the controller asks of the world: protocols of two to four methods, each with a real end and a fake one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from gates.decision import Rollout
+from proxy.snapshot import Snapshot
+from proxy.window import Sample
+
+
+class StoreError(Exception):
+    """The store could not do what was asked: gone, locked, full or damaged. Nothing was changed."""
+
+
+class StaleGeneration(StoreError):
+    """Another controller has committed since this one last looked; the commit was refused whole."""
+
+
+class RegistryError(Exception):
+    """The model registry could not answer: it is out of reach, or does not know the model or version asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutFacts:
+    """Who is on trial against whom: what the registry needs to know of one rollout."""
+
+    rollout: str
+    model: str
+    champion: str
+    candidate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Which version serves a model, and which one the configuration named when that was settled."""
+
+    model: str
+    version: str
+    configured: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSample:
+    """The newest that one worker pushed of one (model, epoch)."""
+
+    worker: str
+    sequence: int
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The store's present: all that a controller needs to go on where the last one stopped.
+
+    `rollouts` holds each model's newest; `elapsed` the seconds of each carrying rollout's present stage, by rollout
+    id."""
+
+    generation: int = 0
+    servings: tuple[Serving, ...] = ()
+    rollouts: tuple[Rollout, ...] = ()
+    elapsed: Mapping[str, float] = field(default_factory=dict)
+    samples: tuple[WorkerSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One commit, for people and for replay. `at` is wall time in seconds since the epoch; `inputs` is JSON."""
+
+    generation: int
+    at: float
+    model: str
+    rollout: str
+    event: str
+    by: str
+    reason: str
+    phase: str
+    position: int
+    inputs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Work for the registry that a commit asks for: done after it, at least once, in order. `body` is JSON."""
+
+    id: int
+    kind: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One change, stored whole or not at all; the snapshot's generation is one above the store's."""
+
+    snapshot: Snapshot
+    audit: AuditRow
+    rollout: Rollout | None = None
+    serving: Serving | None = None
+    errands: tuple[tuple[str, str], ...] = ()
+    """(kind, body) of each errand, in order."""
+
+
+class Store(Protocol):
+    """The durable truth. Each method may block and raises StoreError where it fails; a commit is atomic."""
+
+    def load(self) -> State: ...
+
+    def commit(self, commit: Commit) -> None:
+        """Compare-and-swap on the generation, and write snapshot, audit row, rollout, serving and errands in one
+        transaction. Raises StaleGeneration where the store's generation is not one below the snapshot's."""
+        ...
+
+    def keep(self, samples: Sequence[WorkerSample], elapsed: Mapping[str, float]) -> None:
+        """Keep the newest windows (an older sequence of the same worker never replaces a newer one) and the clocks."""
+        ...
+
+    def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
+        """The newest audit rows, newest first."""
+        ...
+
+
+class Outbox(Protocol):
+    """The errands that wait for the registry."""
+
+    def waiting(self) -> Sequence[Errand]:
+        """The undone errands, oldest first."""
+        ...
+
+    def done(self, errand: int) -> None: ...
+
+
+class Clock(Protocol):
+    """Monotonic seconds for durations, wall seconds since the epoch for people."""
+
+    def monotonic(self) -> float: ...
+
+    def wall(self) -> float: ...
+
+
+class Registry(Protocol):
+    """The model registry. Each method may block, and may be called again with the same arguments after a crash."""
+
+    def resolve(self, model: str, reference: str) -> str:
+        """The version number that `reference` (a number, or an alias such as "@champion") names now.
+
+        Raises RegistryError, naming model and reference, where there is none."""
+        ...
+
+    def begin(self, facts: RolloutFacts, parameters: Mapping[str, str], by: str, at: float) -> None:
+        """Open the rollout's run, with its parameters, and point the `candidate` alias at the candidate.
+
+        `at` is wall time in seconds since the epoch."""
+        ...
+
+    def measure(self, facts: RolloutFacts, figures: Mapping[str, float], at: float) -> None:
+        """Add one point of each named figure (a gate's value, the ramp percentage) to the rollout's run."""
+        ...
+
+    def finish(
+        self,
+        facts: RolloutFacts,
+        outcome: Literal["promoted", "rolled_back"],
+        by: str,
+        reason: str,
+        at: float,
+        decisions: Sequence[Mapping[str, object]],
+    ) -> None:
+        """Move aliases, stages and tags as the outcome asks, store the decisions, and close the rollout's run."""
+        ...

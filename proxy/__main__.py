@@ -1,0 +1,5 @@
+"""`python -m proxy`: run one data-plane worker."""
+
+from proxy.app import main
+
+main()

@@ -1,0 +1,161 @@
+"""The worker's composition root: it builds the parts, runs them under uvicorn, and takes them down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import uvicorn
+from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
+
+from proxy.dataplane import DataPlane
+from proxy.headers import request_head
+from proxy.link import MAX_SNAPSHOT, Link
+from proxy.local import Holder
+from proxy.mirror import Mirror
+from proxy.server import Limits, Server, protocol_with
+from proxy.settings import WorkerSettings, parse
+from proxy.snapshot import Origin, Snapshot
+from proxy.upstream import Upstreams
+from proxy.windows import Windows
+
+logger = logging.getLogger("penstock.worker")
+SWEEP_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Worker:
+    """All parts of one data-plane worker."""
+
+    name: str
+    holder: Holder
+    upstreams: Upstreams
+    windows: Windows
+    mirror: Mirror
+    link: Link
+    dataplane: DataPlane
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "http":
+            await self.dataplane(scope, receive, send)
+
+    def start(self) -> None:
+        self.link.restore()
+        self._spawn(self.link.pull())
+        self._spawn(self.link.push())
+        self._spawn(self._sweep())
+
+    async def stop(self, seconds: float = 2.0) -> None:
+        """Let the copies end, send the last windows, and close every connection."""
+        await self.mirror.finish(seconds)
+        await self.link.push_once()
+        for task in self.tasks:
+            task.cancel()
+        self.upstreams.close()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A loop of ours that ends by itself is a bug: without it the worker would serve on, deaf. Better replaced."""
+        self.tasks.discard(task)
+        if not task.cancelled():
+            logger.critical("a background task ended", exc_info=task.exception())
+            os._exit(70)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self.upstreams.sweep(asyncio.get_running_loop().time())
+
+
+def build(settings: WorkerSettings) -> Worker:
+    """Put a worker together; it is started by `Worker.start`, inside its event loop."""
+    nonce = os.urandom(4).hex()
+    name = f"{socket.gethostname()}-{os.getpid()}-{nonce}"
+    holder = Holder()
+    upstreams = Upstreams()
+    windows = Windows(name)
+    mirror = Mirror(upstreams, windows)
+    numbers = count(1)
+    dataplane = DataPlane(holder, upstreams, mirror, windows, lambda: f"{nonce}-{next(numbers):x}".encode())
+
+    async def control(method: str, target: str, body: bytes, timeout: float) -> tuple[int, bytes]:
+        return await _exchange(upstreams, settings.control, method, target, body, timeout)
+
+    def adopted(snapshot: Snapshot) -> None:
+        upstreams.retain([settings.control, *_origins(snapshot)])
+
+    return Worker(
+        name, holder, upstreams, windows, mirror, Link(control, holder, windows, settings.cache, adopted), dataplane
+    )
+
+
+async def _exchange(
+    upstreams: Upstreams, origin: Origin, method: str, target: str, body: bytes, timeout: float
+) -> tuple[int, bytes]:
+    deadline = asyncio.get_running_loop().time() + timeout
+    head = request_head(method, target.encode(), origin.authority, b"content-length: %d\r\n" % len(body))
+    response = await upstreams.pool("control", origin).exchange(head, body, deadline)
+    return response.status, await response.read_all(MAX_SNAPSHOT) or b""
+
+
+def _origins(snapshot: Snapshot) -> list[Origin]:
+    targets = [target for route in snapshot.routes for target in (route.champion, route.candidate) if target]
+    return [origin for target in targets for origin in target.origins]
+
+
+async def serve(settings: WorkerSettings, limits: Limits) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    worker = build(settings)
+    config = uvicorn.Config(
+        worker,
+        http=protocol_with(limits),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,  # the upstream's own goes through
+        proxy_headers=False,
+        backlog=2048,
+        timeout_keep_alive=int(limits.idle_seconds),
+        timeout_graceful_shutdown=int(limits.drain_seconds),
+    )
+    server = Server(config, limits, worker.holder)
+    worker.start()
+    try:
+        await server.serve(sockets=[_listening_socket(settings)])
+    finally:
+        await worker.stop()
+
+
+def _listening_socket(settings: WorkerSettings) -> socket.socket:
+    if isinstance(settings.listen, int):
+        return socket.socket(fileno=settings.listen)
+    family = socket.AF_INET6 if ":" in settings.listen[0] else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(settings.listen)
+    listener.listen(2048)
+    return listener
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m proxy`: one worker."""
+    import sys
+
+    import uvloop
+
+    settings = parse(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s[%(process)d] %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    uvloop.run(serve(settings, Limits()))

@@ -1,0 +1,293 @@
+"""One HTTP/1.1 connection to an upstream, and the answer that is coming in on it.
+
+Framing is llhttp's (RFC 9112 section 6). A connection goes back to its pool only after a response that ended exactly
+where its framing says, with nothing behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, cast
+
+import httptools
+
+from proxy.errors import UpstreamClosed, UpstreamFailed, UpstreamMalformed, UpstreamTimeout
+from proxy.headers import Fields
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 256
+MAX_INTERIM = 16
+READ_AHEAD = 256 * 1024
+
+
+class Response:
+    """One answer on its way in: status and fields are there, the body follows through `read`."""
+
+    __slots__ = (
+        "_buffered",
+        "_chunks",
+        "_connection",
+        "_failure",
+        "_waiter",
+        "complete",
+        "fields",
+        "status",
+        "touched",
+        "without_body",
+    )
+
+    def __init__(self, connection: Connection, without_body: bool) -> None:
+        self.status = 0
+        self.fields: Fields = []
+        self.complete = False
+        self.touched = False
+        self.without_body = without_body
+        self._connection = connection
+        self._chunks: list[bytes] = []
+        self._buffered = 0
+        self._failure: UpstreamFailed | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer came whole and every byte of it has been read."""
+        return self.complete and not self._chunks
+
+    async def started(self) -> None:
+        """Wait until status and fields are there. Raises UpstreamFailed."""
+        while not self.status:
+            await self._changed()
+
+    async def read(self) -> bytes:
+        """The bytes that have come since the last read, waiting for some; b"" at the body's end. Raises
+        UpstreamFailed."""
+        while not self._chunks:
+            if self.complete:
+                return b""
+            await self._changed()
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        if self._buffered > READ_AHEAD and not self.complete:
+            self._connection.resume_reading()
+        self._buffered = 0
+        return data
+
+    async def read_all(self, limit: int) -> bytes | None:
+        """The rest of the body, or None where it is longer than `limit` bytes: then the exchange is given up."""
+        parts = []
+        size = 0
+        while chunk := await self.read():
+            size += len(chunk)
+            if size > limit:
+                self.discard()
+                return None
+            parts.append(chunk)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def discard(self) -> None:
+        """Give the exchange up; its connection is closed unless the answer had come whole."""
+        if not self.complete:
+            self._connection.abort()
+
+    async def _changed(self) -> None:
+        """Wait for the next bytes. Raises UpstreamFailed where none will come; cancelling closes the connection."""
+        if self._failure is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self.discard()
+                raise
+        if self._failure is not None and not self._chunks:
+            raise self._failure
+
+    def add(self, data: bytes) -> bool:
+        """Take a piece of the body; False when the reader has fallen behind and the connection should pause."""
+        self._chunks.append(data)
+        self._buffered += len(data)
+        return self._buffered <= READ_AHEAD
+
+    def fail(self, failure: UpstreamFailed) -> None:
+        if not self.complete and self._failure is None:
+            self._failure = failure
+            self.wake()
+
+    def wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class Owner(Protocol):
+    """Who keeps count of a connection: the pool that it belongs to."""
+
+    def opened(self, connection: Connection) -> None: ...
+
+    def lost(self, connection: Connection) -> None: ...
+
+    def release(self, connection: Connection) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a pool, with at most one exchange on it at a time."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._response: Response | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._interim = 0
+        self._in_interim = False
+        self._ends_with_close = False
+        self._paused = False
+        self.idle_since = 0.0
+
+    @property
+    def closed(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    def send(self, head: bytes, body: bytes, deadline: float, without_body: bool) -> Response:
+        """Write one request; `deadline` is in the loop's time and covers the whole exchange."""
+        assert self._transport is not None
+        response = Response(self, without_body)
+        self._response = response
+        self._head_bytes = self._interim = 0
+        self._timer = self._loop.call_at(deadline, self._expire)
+        self._transport.write(head + body if len(body) < 65_536 else head)
+        if len(body) >= 65_536:
+            self._transport.write(body)
+        return response
+
+    def resume_reading(self) -> None:
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._paused = False
+
+    def abort(self) -> None:
+        """Close at once, failing the exchange that is on it."""
+        self._end(UpstreamClosed("given up"))
+
+    def _expire(self) -> None:
+        self._end(UpstreamTimeout("the deadline passed"))
+
+    def _end(self, failure: UpstreamFailed | None) -> None:
+        response, self._response = self._response, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._transport is not None:
+            self._transport.abort()
+        if response is not None and failure is not None:
+            response.fail(failure)
+
+    # asyncio's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._owner.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._owner.lost(self)
+        response = self._response
+        if response is not None and exc is None and self._ends_with_close and response.status:
+            self._completed(response)
+            response.wake()
+        self._end(UpstreamClosed(str(exc) if exc else "closed before the answer was complete"))
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        response = self._response
+        if response is None:  # nobody asked: bytes behind a response would be taken for the next one's
+            self._end(None)
+            return
+        response.touched = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._end(UpstreamMalformed(str(error)))
+            response.wake()
+            return
+        if not response.status:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._end(UpstreamMalformed(f"more than {MAX_HEAD_BYTES} bytes of header"))
+            return
+        if response.complete:
+            self._release(response)
+        response.wake()
+
+    # the parser's callbacks
+
+    def on_message_begin(self) -> None:
+        if self._response is None or self._response.complete:
+            raise UpstreamMalformed("bytes behind the response")
+        self._in_interim = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        response = self._response
+        if response is None or response.status:
+            return  # a trailer field: it ends at this hop
+        response.fields.append((name.lower(), value))
+        if len(response.fields) > MAX_HEADERS:
+            raise UpstreamMalformed(f"more than {MAX_HEADERS} header fields")
+
+    def on_headers_complete(self) -> None:
+        response = self._response
+        assert response is not None
+        status = self._parser.get_status_code()
+        if self._parser.get_http_version() not in ("1.1", "1.0") or not 100 <= status <= 599 or status == 101:
+            raise UpstreamMalformed(f"HTTP/{self._parser.get_http_version()} status {status}")
+        if status < 200:
+            self._take_interim(response)
+            return
+        self._ends_with_close = _ends_with_close(status, response.fields)
+        response.status = status
+        if response.without_body:
+            response.complete = True
+            self._ends_with_close = True  # the parser waits for a body that never comes: no second exchange here
+
+    def on_body(self, body: bytes) -> None:
+        response = self._response
+        if response is not None and not response.without_body and not response.add(body) and not self._paused:
+            assert self._transport is not None
+            self._transport.pause_reading()
+            self._paused = True
+
+    def on_message_complete(self) -> None:
+        if self._response is not None and not self._in_interim:
+            self._response.complete = True
+
+    def _take_interim(self, response: Response) -> None:
+        self._interim += 1
+        if self._interim > MAX_INTERIM:
+            raise UpstreamMalformed(f"more than {MAX_INTERIM} interim responses")
+        self._in_interim = True
+        response.fields.clear()
+
+    def _release(self, response: Response) -> None:
+        self._completed(response)
+        if self._ends_with_close or not self._parser.should_keep_alive():
+            self._end(None)
+        else:
+            self.resume_reading()
+            self._owner.release(self)
+
+    def _completed(self, response: Response) -> None:
+        response.complete = True
+        self._response = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _ends_with_close(status: int, fields: Fields) -> bool:
+    """Whether the body has no length of its own and lasts until the connection closes (RFC 9112 section 6.3)."""
+    if status in (204, 304):
+        return False
+    return not any(name in (b"content-length", b"transfer-encoding") for name, _ in fields)

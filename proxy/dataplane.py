@@ -1,0 +1,211 @@
+"""The one path of a request: snapshot, body, assignment, upstream, client, mirror."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+from proxy import local
+from proxy.comparison import Answer
+from proxy.connection import Response
+from proxy.errors import AnswerCut, BodyTooLarge, ClientGone, NoSnapshot, PenstockError, UnknownModel, UpstreamFailed
+from proxy.headers import Fields, first, forwarded_fields, request_head, request_id, returned_fields
+from proxy.mirror import Copy, Mirror
+from proxy.routing import Assignment, Variant, assign, match, unit_of
+from proxy.snapshot import ModelRoute, Target
+from proxy.upstream import Upstreams
+from proxy.window import LaneTally
+from proxy.windows import Windows
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One client request, read whole, under the one route that it will ever see."""
+
+    route: ModelRoute
+    method: str
+    target: bytes
+    fields: bytes
+    body: bytes
+    id: bytes
+    assignment: Assignment
+    copied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An answer whose head is there: who gives it, and since when."""
+
+    response: Response
+    variant: Variant
+    target: Target
+    start: float
+    fallback: bool = False
+
+
+class DataPlane:
+    """The ASGI callable of a worker. `new_id` makes the request id of a client that sent none."""
+
+    def __init__(
+        self, holder: local.Holder, upstreams: Upstreams, mirror: Mirror, windows: Windows, new_id: Callable[[], bytes]
+    ) -> None:
+        self._holder = holder
+        self._upstreams = upstreams
+        self._mirror = mirror
+        self._windows = windows
+        self._new_id = new_id
+
+    async def __call__(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Raises AnswerCut where an answer breaks off that the client has begun to read."""
+        try:
+            if scope["path"].startswith("/-/"):
+                await local.answer(self._holder, scope["path"], send)
+            else:
+                await self._proxy(scope, receive, send)
+        except (AnswerCut, ClientGone):
+            raise
+        except PenstockError as error:
+            await local.answer_error(error, send)
+
+    async def _proxy(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        request = await self._read(scope, receive)
+        begun = await self._begin(request)
+        answer = await self._relay(request, begun, send)
+        if request.copied and begun.variant == request.assignment.variant:
+            self._mirror.offer(
+                Copy(
+                    request.route,
+                    request.assignment,
+                    request.method,
+                    request.target,
+                    request.fields,
+                    request.body,
+                    answer,
+                )
+            )
+
+    async def _read(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> _Request:
+        snapshot = self._holder.current
+        if snapshot is None:
+            raise NoSnapshot("no snapshot yet: is the control plane reachable?")
+        route = match(snapshot, scope["path"])
+        if route is None:
+            raise UnknownModel(f"no model is served at {scope['path']}")
+        received = scope["headers"]
+        body = await _read_body(receive, route.max_body)
+        name = request_id(received) or self._new_id()
+        client = scope["client"]
+        fields = forwarded_fields(received, name, client[0] if client else "", scope["scheme"], len(body))
+        query = scope["query_string"]
+        target = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
+        assignment = assign(route, unit_of(route.sticky, received, body, name))
+        copied = (
+            assignment.shadow is not None
+            and scope["method"] in route.shadow.methods
+            and first(received, b"x-penstock-shadow") != b"off"
+        )
+        return _Request(route, scope["method"], target, fields, body, name, assignment, copied)
+
+    async def _begin(self, request: _Request) -> _Begun:
+        """The head of the answer that the client will get. A candidate that fails before its first byte is answered for
+        by the champion, and blamed. Raises UpstreamFailed where the champion fails."""
+        assignment = request.assignment
+        if assignment.variant == "champion":
+            return await self._ask(request, "champion", assignment.target)
+        try:
+            begun = await self._ask(request, "candidate", assignment.target)
+        except UpstreamFailed:
+            pass
+        else:
+            if begun.response.status < 500:
+                return begun
+            self._lane(request, "candidate").observe(begun.response.status, perf_counter() - begun.start)
+            begun.response.discard()
+        self._windows.of(request.route).fallbacks += 1
+        return await self._ask(request, "champion", request.route.champion, fallback=True)
+
+    async def _ask(self, request: _Request, variant: Variant, target: Target, fallback: bool = False) -> _Begun:
+        start = perf_counter()
+        deadline = asyncio.get_running_loop().time() + request.route.timeout
+        origin = target.origins[0]
+        head = request_head(request.method, request.target, origin.authority, request.fields)
+        try:
+            pool = self._upstreams.pool(variant, origin)
+            response = await pool.exchange(head, request.body, deadline, request.method == "HEAD")
+        except UpstreamFailed as failure:
+            self._lane(request, variant).observe_failure(failure.code, perf_counter() - start)
+            raise
+        return _Begun(response, variant, target, start, fallback)
+
+    async def _relay(self, request: _Request, begun: _Begun, send: ASGISendCallable) -> Answer:
+        """Stream the answer to the client, and keep up to `agreement.max_body` bytes of it for the comparison.
+
+        Raises AnswerCut where the upstream breaks off: the head is out, so the server aborts the connection."""
+        response = begun.response
+        headers = returned_fields(response.fields, response.status, _marks(request, begun))
+        kept: list[bytes] = []
+        size = 0
+        try:
+            await send(
+                {"type": "http.response.start", "status": response.status, "headers": headers, "trailers": False}
+            )
+            more = True
+            while more:
+                chunk = await response.read()
+                more = not response.finished
+                size += len(chunk)
+                if request.copied and size <= request.route.agreement.max_body:
+                    kept.append(chunk)
+                await send({"type": "http.response.body", "body": chunk, "more_body": more})
+        except UpstreamFailed as failure:
+            self._lane(request, begun.variant).observe_failure(failure.code, perf_counter() - begun.start)
+            raise AnswerCut(f"{request.route.model} {begun.variant} {begun.target.version}: {failure}") from failure
+        finally:
+            response.discard()
+        self._lane(request, begun.variant).observe(response.status, perf_counter() - begun.start)
+        return _answer(response, b"".join(kept) if size <= request.route.agreement.max_body else None)
+
+    def _lane(self, request: _Request, variant: Variant) -> LaneTally:
+        return self._windows.of(request.route).lane(variant)
+
+
+async def _read_body(receive: ASGIReceiveCallable, limit: int) -> bytes:
+    """The client's whole body. Raises BodyTooLarge over `limit` bytes, ClientGone where it breaks off."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone("the client left before its request was whole")
+        size += len(message["body"])
+        if size > limit:
+            raise BodyTooLarge(f"the request's body is over {limit} bytes")
+        parts.append(message["body"])
+        if not message["more_body"]:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _marks(request: _Request, begun: _Begun) -> Fields:
+    """The fields that tell a client who answered."""
+    marks = [
+        (b"x-request-id", request.id),
+        (b"x-penstock-model", request.route.model.encode()),
+        (b"x-penstock-version", begun.target.version.encode()),
+        (b"x-penstock-variant", begun.variant.encode()),
+    ]
+    if begun.fallback:
+        marks.append((b"x-penstock-fallback", b"candidate-error"))
+    return marks
+
+
+def _answer(response: Response, body: bytes | None) -> Answer:
+    return Answer(
+        response.status,
+        first(response.fields, b"content-type").decode("latin-1"),
+        first(response.fields, b"content-encoding").decode("latin-1"),
+        body,
+    )

@@ -1,0 +1,118 @@
+"""Header fields on their way through a gateway: which go on, which end here, which are added (RFC 9110 section 7.6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from proxy.errors import RequestRefused
+
+Fields = list[tuple[bytes, bytes]]
+AnyFields = Iterable[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization "
+    b"te trailer transfer-encoding upgrade".split()
+)
+# Rebuilt here, so that no client can speak for the proxy. `expect` was answered by the server already.
+OURS = frozenset(b"host content-length expect x-request-id via forwarded".split())
+_OURS_BY_PREFIX = (b"x-forwarded-", b"x-penstock-")
+_END_HERE = HOP_BY_HOP | OURS
+
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
+
+
+def first(fields: AnyFields, name: bytes) -> bytes:
+    """The first value of a field, b"" where there is none. Names are lower case, as ASGI gives them."""
+    for key, value in fields:
+        if key == name:
+            return value
+    return b""
+
+
+def request_id(fields: AnyFields) -> bytes:
+    """The client's own request id if it is sane, else b""."""
+    claimed = first(fields, b"x-request-id")
+    return claimed if _SANE_REQUEST_ID(claimed) else b""
+
+
+def check_request(fields: AnyFields, http_version: str) -> None:
+    """Refuse what two parsers could read in two ways (RFC 9112 sections 3.2, 5.1 and 6.3).
+
+    Raises RequestRefused."""
+    hosts = lengths = encodings = 0
+    for name, value in fields:
+        if name == b"host":
+            hosts += 1
+        elif name == b"content-length":
+            lengths += 1
+            if not value.isdigit():
+                raise RequestRefused("content-length is not a number")
+        elif name == b"transfer-encoding":
+            encodings += 1
+            if value.lower() != b"chunked":
+                raise RequestRefused("transfer-encoding other than chunked")
+        elif not _TOKEN(name) or (b"_" in name and name.replace(b"_", b"-").startswith(_OURS_BY_PREFIX)):
+            raise RequestRefused("a header name that is not safe to forward")
+    if hosts > 1 or (hosts == 0 and http_version != "1.0"):
+        raise RequestRefused("expected exactly one host header")
+    if lengths + encodings > 1:
+        raise RequestRefused("more than one content-length or transfer-encoding")
+
+
+def _connection_options(fields: AnyFields) -> frozenset[bytes]:
+    """The field names that `Connection` declares to be for this hop only."""
+    named: list[bytes] = []
+    for name, value in fields:
+        if name == b"connection":
+            named += (option.strip().lower() for option in value.split(b","))
+    return frozenset(named)
+
+
+def forwarded_fields(fields: AnyFields, request_id: bytes, client: str, scheme: str, body_length: int) -> bytes:
+    """The header section of a forwarded request, without its host line and its closing blank line.
+
+    The client's fields in their order, multi-valued ones included, then ours. The body is always sent whole, so its
+    framing is one content-length. `client` is the peer's address, "" where it has none."""
+    options = _connection_options(fields)
+    lines = []
+    for name, value in fields:
+        if name in _END_HERE or name.startswith(_OURS_BY_PREFIX) or name in options:
+            continue
+        lines.append(b"%b: %b\r\n" % (name, value))
+    lines.append(b"x-request-id: %b\r\nvia: 1.1 penstock\r\nx-forwarded-proto: %b\r\n" % (request_id, scheme.encode()))
+    if client:
+        lines.append(b"x-forwarded-for: %b\r\n" % client.encode())
+    host = first(fields, b"host")
+    if host:
+        lines.append(b"x-forwarded-host: %b\r\n" % host)
+    if body_length or first(fields, b"content-length"):
+        lines.append(b"content-length: %d\r\n" % body_length)
+    return b"".join(lines)
+
+
+SHADOW_MARK = b"x-penstock-shadow: 1\r\n"
+
+
+def request_head(method: str, target: bytes, authority: str, fields: bytes) -> bytes:
+    """A whole request head. The authority comes from the snapshot alone, never from the client."""
+    return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b\r\n" % (method.encode(), target, authority.encode(), fields)
+
+
+def returned_fields(fields: Fields, status: int, ours: Fields) -> Fields:
+    """The fields of an upstream's answer that the client gets, in order, with ours behind them. Names are lower case.
+
+    A status without a body (RFC 9110 section 6.4.1) goes on without a content-length."""
+    options = _connection_options(fields)
+    bodiless = status in (204, 304)
+    kept = [
+        (name, value)
+        for name, value in fields
+        if name not in HOP_BY_HOP
+        and name not in options
+        and not name.startswith(_OURS_BY_PREFIX)
+        and name != b"x-request-id"
+        and not (bodiless and name == b"content-length")
+    ]
+    return kept + ours

@@ -1,0 +1,94 @@
+"""Which model a request is for, and which variant answers it: the same inputs give the same answer in every process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+from proxy.headers import AnyFields, first
+from proxy.snapshot import BASIS_POINTS, ModelRoute, Snapshot, Sticky, Target
+
+Variant = Literal["champion", "candidate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Who serves this request, and who gets a copy of it."""
+
+    variant: Variant
+    target: Target
+    shadow: Target | None
+    bucket: int
+
+    @property
+    def shadow_variant(self) -> Variant:
+        return "candidate" if self.variant == "champion" else "champion"
+
+
+def match(snapshot: Snapshot, path: str) -> ModelRoute | None:
+    """The model with the longest path prefix that `path` starts with, at a segment boundary: one lookup a segment."""
+    by_prefix = snapshot.by_prefix
+    if len(path) > snapshot.longest_prefix:
+        cut = path.rfind("/", 0, snapshot.longest_prefix + 1)
+        path = path[:cut] if cut > 0 else ""
+    while True:
+        route = by_prefix.get(path)
+        if route is not None or not path:
+            return route
+        path = path[: path.rfind("/")]
+
+
+def unit_of(sticky: Sticky, fields: AnyFields, body: bytes, request_id: bytes) -> bytes:
+    """What the request is assigned by: the sticky key where it has one, else the request alone."""
+    if sticky.source == "header":
+        return first(fields, sticky.name.encode()) or request_id
+    if sticky.source == "cookie":
+        return _cookie(fields, sticky.name.encode()) or request_id
+    if sticky.source == "json":
+        return _json_value(body, sticky.name) or request_id
+    return request_id
+
+
+def _cookie(fields: AnyFields, name: bytes) -> bytes:
+    for key, value in fields:
+        if key == b"cookie":
+            for pair in value.split(b";"):
+                found, _, content = pair.strip().partition(b"=")
+                if found == name:
+                    return content
+    return b""
+
+
+def _json_value(body: bytes, path: str) -> bytes:
+    """The scalar at a dotted path such as `user.id`, as text; b"" where there is none."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return b""
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return str(value).encode() if isinstance(value, str | int | float) else b""
+
+
+def bucket_of(salt: str, key: bytes) -> int:
+    """A unit's bucket, 0 to 9999: a keyed BLAKE2b, so no process, seed or machine changes it."""
+    digest = blake2b(key, digest_size=8, key=salt.encode()[:64])
+    return int.from_bytes(digest.digest(), "big") % BASIS_POINTS
+
+
+def assign(route: ModelRoute, key: bytes) -> Assignment:
+    """Monotone in `ramp_bp`: raising it moves units to the candidate and never one back.
+
+    The sample that is mirrored is drawn by a salt of its own, so that it is independent of the split."""
+    candidate = route.candidate
+    if candidate is None:
+        return Assignment("champion", route.champion, None, 0)
+    bucket = bucket_of(route.salt, key)
+    share = route.shadow.share_bp
+    mirrored = share == BASIS_POINTS or (share > 0 and bucket_of("shadow:" + route.salt, key) < share)
+    if bucket < route.ramp_bp:
+        return Assignment("candidate", candidate, route.champion if mirrored else None, bucket)
+    return Assignment("champion", route.champion, candidate if mirrored else None, bucket)

@@ -1,0 +1,50 @@
+"""One worker's static settings, from its command line. What may change while it runs comes in snapshots."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.snapshot import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Where the worker listens (an inherited socket's descriptor, or an address), and where its control plane is."""
+
+    control: Origin
+    listen: tuple[str, int] | int
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.listen, int) and self.listen < 3:
+            raise ValueError(f"fd {self.listen} is not an inherited socket")
+
+
+def parse(arguments: Sequence[str]) -> WorkerSettings:
+    """Exits with a usage message, status 3, for anything that is not a lawful command line."""
+    parser = _Parser(prog="python -m proxy", description="One data-plane worker of Penstock.")
+    parser.add_argument("--control", required=True, type=Origin.parse, help="the control plane, http://host:port")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--listen", type=_address, help="host:port to listen on")
+    where.add_argument("--fd", type=int, help="descriptor of an inherited listening socket")
+    parser.add_argument("--cache", type=Path, help="file that keeps the last good snapshot")
+    given = parser.parse_args(arguments)
+    return WorkerSettings(given.control, given.fd if given.fd is not None else given.listen, given.cache)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse exits with 2, which is the NO-GO of a verdict; a usage error is not one."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.print_usage()
+        self.exit(3, f"{self.prog}: {message}\n")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected host:port")
+    return host.strip("[]"), int(port)

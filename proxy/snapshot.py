@@ -1,0 +1,185 @@
+"""The immutable routing truth: one Snapshot tells a worker all that it may do with a request.
+
+A value that breaks a rule cannot be constructed: each __post_init__ raises ValueError with the field's name. The JSON
+codec is the wire format between the planes and the format of the worker's disk cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+BASIS_POINTS = 10_000
+
+
+class Phase(StrEnum):
+    """Where a model's rollout stands, as the data plane and its clients see it."""
+
+    IDLE = "idle"
+    SHADOW = "shadow"
+    RAMP = "ramp"
+    BAKE = "bake"
+    PAUSED = "paused"
+    AWAITING_APPROVAL = "awaiting_approval"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One upstream base URL, `http://host:port`. Requests keep their own path; an origin adds none."""
+
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        _require(bool(self.host), "origin: host is empty")
+        _require(0 < self.port < 65_536, f"origin: port {self.port} is not between 1 and 65535")
+
+    @classmethod
+    def parse(cls, url: str) -> Origin:
+        """Raises ValueError for anything but `http://host[:port]`, an optional trailing slash included."""
+        parts = urlsplit(url)
+        _require(parts.scheme == "http", f"{url!r}: expected http://host:port")
+        bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
+        _require(bare, f"{url!r}: expected no path, query or user, only http://host:port")
+        _require(parts.hostname is not None, f"{url!r}: expected http://host:port")
+        return cls(parts.hostname or "", parts.port or 80)
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A pinned version and the servers that answer for it."""
+
+    version: str
+    origins: tuple[Origin, ...]
+
+    def __post_init__(self) -> None:
+        _require(bool(self.version), "target: version is empty")
+        _require(bool(self.origins), f"target: version {self.version} has no server")
+
+
+@dataclass(frozen=True, slots=True)
+class Sticky:
+    """Where a request's unit of assignment is found; `request` makes each request its own unit."""
+
+    source: Literal["request", "header", "cookie", "json"] = "request"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        _require((self.source == "request") == (not self.name), f"sticky: {self.source} with name {self.name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowPolicy:
+    """How much of the traffic is copied, and the bounds that keep the copies harmless. Times are in seconds."""
+
+    share_bp: int = BASIS_POINTS
+    max_in_flight: int = 256
+    max_bytes: int = 64 * 1024 * 1024
+    timeout: float = 2.0
+    methods: tuple[str, ...] = ("POST",)
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.share_bp <= BASIS_POINTS, f"shadow: share_bp {self.share_bp} is not between 0 and 10000")
+        _require(self.max_in_flight > 0, "shadow: max_in_flight must be at least 1")
+        _require(self.max_bytes > 0, "shadow: max_bytes must be at least 1")
+        _require(self.timeout > 0, "shadow: timeout must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementSpec:
+    """When two predictions count as the same: numbers by |a - b| <= absolute + relative * |a|, all else by equality."""
+
+    relative: float = 0.01
+    absolute: float = 0.001
+    max_body: int = 1024 * 1024
+
+    def __post_init__(self) -> None:
+        _require(self.relative >= 0 and self.absolute >= 0, "agreement: tolerances must not be negative")
+        _require(self.max_body >= 0, "agreement: max_body must not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRoute:
+    """All that a worker knows of one model.
+
+    `epoch` is the generation at which the present step began: every sample is counted under the epoch of the snapshot
+    that routed it, so a step's evidence needs no clock. `salt` belongs to the rollout; a new one shuffles the units.
+    """
+
+    model: str
+    path_prefix: str
+    champion: Target
+    candidate: Target | None = None
+    phase: Phase = Phase.IDLE
+    ramp_bp: int = 0
+    epoch: int = 0
+    salt: str = ""
+    sticky: Sticky = Sticky()
+    timeout: float = 2.0
+    max_body: int = 16 * 1024 * 1024
+    shadow: ShadowPolicy = ShadowPolicy()
+    agreement: AgreementSpec = AgreementSpec()
+
+    def __post_init__(self) -> None:
+        _require(bool(self.model), "route: model is empty")
+        _require(self.path_prefix.startswith("/"), f"{self.model}: path_prefix must start with /")
+        _require(not self.path_prefix.startswith("/-/"), f"{self.model}: path_prefix /-/ belongs to the proxy")
+        _require(0 <= self.ramp_bp <= BASIS_POINTS, f"{self.model}: ramp_bp {self.ramp_bp} is not between 0 and 10000")
+        _require(self.candidate is not None or self.ramp_bp == 0, f"{self.model}: a ramp needs a candidate")
+        _require(self.timeout > 0, f"{self.model}: timeout must be above 0")
+        _require(self.epoch >= 0, f"{self.model}: epoch must not be negative")
+        if self.candidate is not None:
+            _require(self.candidate.version != self.champion.version, f"{self.model}: the candidate is the champion")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One generation of the routing truth. `by_prefix` has no trailing slashes: "/" is "", and "/a/" is "/a"."""
+
+    generation: int
+    routes: tuple[ModelRoute, ...]
+    by_model: dict[str, ModelRoute] = field(init=False, repr=False, compare=False)
+    by_prefix: dict[str, ModelRoute] = field(init=False, repr=False, compare=False)
+    longest_prefix: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _require(self.generation >= 0, "snapshot: generation must not be negative")
+        by_prefix = {route.path_prefix.rstrip("/"): route for route in self.routes}
+        _require(len(by_prefix) == len(self.routes), "snapshot: two models have the same path_prefix")
+        by_model = {route.model: route for route in self.routes}
+        _require(len(by_model) == len(self.routes), "snapshot: a model stands twice")
+        object.__setattr__(self, "by_model", by_model)
+        object.__setattr__(self, "by_prefix", by_prefix)
+        object.__setattr__(self, "longest_prefix", max(map(len, by_prefix), default=0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    generation: int
+    routes: tuple[ModelRoute, ...]
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    return msgspec.json.encode(_Wire(snapshot.generation, snapshot.routes))
+
+
+def decode(raw: bytes | str) -> Snapshot:
+    """Raises ValueError for anything that is not a lawful snapshot."""
+    wire = msgspec.json.decode(raw, type=_Wire)
+    return Snapshot(wire.generation, wire.routes)

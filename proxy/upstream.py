@@ -1,0 +1,131 @@
+"""The upstreams of the hot path: keep-alive pools, kept by (lane, origin) so that champion, candidate and shadows never
+share a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from proxy.connection import Connection, Response
+from proxy.errors import UpstreamBusy, UpstreamClosed, UpstreamRefused, UpstreamTimeout
+from proxy.snapshot import Origin
+
+
+class Pool:
+    """The connections to one origin in one lane. The count is exact: each is counted from connection_made to
+    connection_lost."""
+
+    def __init__(self, origin: Origin, limit: int, idle_expiry: float) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._origin = origin
+        self._limit = limit
+        self._idle_expiry = idle_expiry
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._connecting = 0
+
+    @property
+    def size(self) -> int:
+        return len(self._open) + self._connecting
+
+    async def exchange(self, head: bytes, body: bytes, deadline: float, without_body: bool = False) -> Response:
+        """Send one request and wait for the head of its answer. `deadline` is in the loop's time.
+
+        An idle connection that the server closed under the request's hands is tried once more on a new one: only
+        where the connection was a reused one and no byte had come back. Raises UpstreamFailed."""
+        connection = self._take_idle()
+        if connection is not None:
+            response = connection.send(head, body, deadline, without_body)
+            try:
+                await response.started()
+                return response
+            except UpstreamClosed:
+                if response.touched:
+                    raise
+        response = (await self._connect(deadline)).send(head, body, deadline, without_body)
+        await response.started()
+        return response
+
+    def _take_idle(self) -> Connection | None:
+        oldest = self.loop.time() - self._idle_expiry
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.idle_since >= oldest and not connection.closed:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self, deadline: float) -> Connection:
+        if self.size >= self._limit:
+            raise UpstreamBusy(f"{self._origin.authority}: {self._limit} connections are in use")
+        self._connecting += 1
+        try:
+            async with asyncio.timeout_at(deadline):
+                _, connection = await self.loop.create_connection(
+                    lambda: Connection(self), self._origin.host, self._origin.port
+                )
+        except TimeoutError:
+            raise UpstreamTimeout(f"{self._origin.authority}: no connection before the deadline") from None
+        except OSError as error:
+            raise UpstreamRefused(f"{self._origin.authority}: {error}") from None
+        finally:
+            self._connecting -= 1
+        return connection
+
+    def opened(self, connection: Connection) -> None:
+        self._open.add(connection)
+
+    def release(self, connection: Connection) -> None:
+        connection.idle_since = self.loop.time()
+        self._idle.append(connection)
+
+    def lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def close_idle(self, older_than: float) -> None:
+        """Close what has idled since before `older_than` (the loop's time): servers close theirs soon after."""
+        for connection in [c for c in self._idle if c.idle_since < older_than]:
+            self._idle.remove(connection)
+            connection.abort()
+
+    def close(self) -> None:
+        for connection in list(self._open):
+            connection.abort()
+
+
+class Upstreams:
+    """All pools of a worker, made when first used and closed when the snapshot no longer knows their origin."""
+
+    def __init__(self, limit: int = 512, idle_expiry: float = 2.0) -> None:
+        self._limit = limit
+        self._idle_expiry = idle_expiry
+        self._pools: dict[tuple[str, Origin], Pool] = {}
+
+    def pool(self, lane: str, origin: Origin) -> Pool:
+        pool = self._pools.get((lane, origin))
+        if pool is None:
+            pool = self._pools[lane, origin] = Pool(origin, self._limit, self._idle_expiry)
+        return pool
+
+    def retain(self, origins: Iterable[Origin]) -> None:
+        """Close the idle connections of pools to other origins, and forget those pools once they are empty."""
+        known = set(origins)
+        for key in [key for key in self._pools if key[1] not in known]:
+            self._pools[key].close_idle(float("inf"))
+            if not self._pools[key].size:
+                del self._pools[key]
+
+    def sweep(self, now: float) -> None:
+        for pool in self._pools.values():
+            pool.close_idle(now - self._idle_expiry)
+
+    @property
+    def connections(self) -> int:
+        return sum(pool.size for pool in self._pools.values())
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()

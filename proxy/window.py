@@ -1,0 +1,186 @@
+"""Windows: mergeable summaries of what workers saw.
+
+`Window` is a commutative monoid: `merge` adds, `Window()` is its zero, and the order of merging never matters, so
+windows of many workers and of many processes' lives add up exactly. A worker's windows are cumulative, and each is
+kept under its (model, epoch): pushing one again, or late, or not at all for a while, loses nothing and counts nothing
+twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Literal
+
+import msgspec
+
+from proxy.comparison import Comparison
+from proxy.histogram import Histogram, merge_counts
+
+Lane = Literal["champion", "candidate", "champion_shadow", "candidate_shadow"]
+LANES: tuple[Lane, ...] = ("champion", "candidate", "champion_shadow", "candidate_shadow")
+
+
+@dataclass(slots=True)
+class LaneTally:
+    """The answers of one variant in one role. `errors` counts an answer once, by the code of what went wrong."""
+
+    answers: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    latency: Histogram = field(default_factory=Histogram)
+
+    @property
+    def failures(self) -> int:
+        return sum(self.errors.values())
+
+    def observe(self, status: int, seconds: float) -> None:
+        """An answer came back whole, after `seconds`. A 5xx is a failure; a 4xx alone may be the client's own fault."""
+        self.answers += 1
+        self.latency.observe(seconds)
+        band = f"{status // 100}xx"
+        self.statuses[band] = self.statuses.get(band, 0) + 1
+        if status >= 500:
+            self.blame("status_5xx")
+
+    def observe_failure(self, code: str, seconds: float) -> None:
+        """No whole answer came; `code` is that of an UpstreamFailed. The time it took counts as latency, too."""
+        self.answers += 1
+        self.latency.observe(seconds)
+        self.blame(code)
+
+    def blame(self, code: str) -> None:
+        """Turn an answer that was counted already into a failure, for a reason found out later."""
+        self.errors[code] = self.errors.get(code, 0) + 1
+
+    def merged(self, other: LaneTally) -> LaneTally:
+        return LaneTally(
+            self.answers + other.answers,
+            merge_counts(self.statuses, other.statuses),
+            merge_counts(self.errors, other.errors),
+            self.latency.merged(other.latency),
+        )
+
+
+@dataclass(slots=True)
+class AgreementTally:
+    """What comparing pairs of answers has shown. Pairs that could not be compared stand in `skipped`, by reason."""
+
+    compared: int = 0
+    disagreed: int = 0
+    rows: int = 0
+    rows_disagreed: int = 0
+    largest_gap: float = 0.0
+    findings: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def observe(self, comparison: Comparison) -> None:
+        if comparison.skipped:
+            self.skipped[comparison.skipped] = self.skipped.get(comparison.skipped, 0) + 1
+            return
+        self.compared += 1
+        self.rows += comparison.rows
+        self.rows_disagreed += comparison.rows_disagreed
+        self.largest_gap = max(self.largest_gap, comparison.largest_gap)
+        if comparison.finding:
+            self.disagreed += 1
+            self.findings[comparison.finding] = self.findings.get(comparison.finding, 0) + 1
+
+    def merged(self, other: AgreementTally) -> AgreementTally:
+        return AgreementTally(
+            self.compared + other.compared,
+            self.disagreed + other.disagreed,
+            self.rows + other.rows,
+            self.rows_disagreed + other.rows_disagreed,
+            max(self.largest_gap, other.largest_gap),
+            merge_counts(self.findings, other.findings),
+            merge_counts(self.skipped, other.skipped),
+        )
+
+
+@dataclass(slots=True)
+class ShadowTally:
+    """The fate of the copies: every one that was offered is either sent or stands in `dropped`, by reason."""
+
+    offered: int = 0
+    sent: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def drop(self, reason: str) -> None:
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
+    def merged(self, other: ShadowTally) -> ShadowTally:
+        return ShadowTally(
+            self.offered + other.offered, self.sent + other.sent, merge_counts(self.dropped, other.dropped)
+        )
+
+
+@dataclass(slots=True)
+class Window:
+    """All that was seen of one model during one epoch. Mutable, because the hot path adds to it in place."""
+
+    champion: LaneTally = field(default_factory=LaneTally)
+    candidate: LaneTally = field(default_factory=LaneTally)
+    champion_shadow: LaneTally = field(default_factory=LaneTally)
+    candidate_shadow: LaneTally = field(default_factory=LaneTally)
+    agreement: AgreementTally = field(default_factory=AgreementTally)
+    shadow: ShadowTally = field(default_factory=ShadowTally)
+    fallbacks: int = 0
+
+    def lane(self, lane: Lane) -> LaneTally:
+        tally: LaneTally = getattr(self, lane)
+        return tally
+
+
+def merge(left: Window, right: Window) -> Window:
+    """The window of both together; neither side is changed."""
+    return Window(
+        left.champion.merged(right.champion),
+        left.candidate.merged(right.candidate),
+        left.champion_shadow.merged(right.champion_shadow),
+        left.candidate_shadow.merged(right.candidate_shadow),
+        left.agreement.merged(right.agreement),
+        left.shadow.merged(right.shadow),
+        left.fallbacks + right.fallbacks,
+    )
+
+
+def merge_all(windows: Iterable[Window]) -> Window:
+    return reduce(merge, windows, Window())
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One (model, epoch) of one worker, cumulative since the worker started."""
+
+    model: str
+    epoch: int
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What a worker sends: its changed windows. Of two pushes of one worker the one with the higher sequence is
+    newer."""
+
+    worker: str
+    sequence: int
+    samples: tuple[Sample, ...]
+
+
+def encode_push(push: Push) -> bytes:
+    return msgspec.json.encode(push)
+
+
+def decode_push(raw: bytes) -> Push:
+    """Raises ValueError for anything that is not a lawful push."""
+    return msgspec.json.decode(raw, type=Push)
+
+
+def encode_window(window: Window) -> bytes:
+    return msgspec.json.encode(window)
+
+
+def decode_window(raw: bytes) -> Window:
+    return msgspec.json.decode(raw, type=Window)

@@ -1,0 +1,57 @@
+"""A worker's own windows: cumulative, one for each (model, epoch), and which of them changed since the last push."""
+
+from __future__ import annotations
+
+from proxy.snapshot import ModelRoute, Snapshot
+from proxy.window import Push, Sample, Window
+
+Key = tuple[str, int]
+RETIREMENT = 900.0
+
+
+class Windows:
+    """Written by the hot path, read by the link. `worker` is unique to this process's life, so no count is ever taken
+    twice."""
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        self._sequence = 0
+        self._windows: dict[Key, Window] = {}
+        self._changed: set[Key] = set()
+        self._left: dict[Key, float] = {}
+
+    def of(self, route: ModelRoute) -> Window:
+        """The window that a sample routed by `route` counts in; it is taken to change now."""
+        key = (route.model, route.epoch)
+        self._changed.add(key)
+        window = self._windows.get(key)
+        if window is None:
+            window = self._windows[key] = Window()
+        return window
+
+    @property
+    def changed(self) -> bool:
+        return bool(self._changed)
+
+    def next_push(self) -> Push:
+        """Everything that changed since the last push. What is pushed but not received must be given back to
+        `put_back`."""
+        self._sequence += 1
+        samples = tuple(Sample(model, epoch, self._windows[model, epoch]) for model, epoch in sorted(self._changed))
+        self._changed.clear()
+        return Push(self.worker, self._sequence, samples)
+
+    def put_back(self, push: Push) -> None:
+        self._changed.update((sample.model, sample.epoch) for sample in push.samples)
+
+    def forget_old(self, snapshot: Snapshot, now: float) -> None:
+        """Drop the windows whose epoch no snapshot has routed by for `RETIREMENT` seconds and that were received whole.
+
+        A request or copy that is still under way counts in its own epoch, and a window begun anew would overwrite the
+        old counts: hence a retirement far longer than any deadline. `now` is monotonic, in seconds."""
+        current = {(route.model, route.epoch) for route in snapshot.routes}
+        for key in list(self._windows):
+            if key in current:
+                self._left.pop(key, None)
+            elif now - self._left.setdefault(key, now) > RETIREMENT and key not in self._changed:
+                del self._windows[key], self._left[key]
