@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gates.decision import Rollout
@@ -35,11 +35,13 @@ class RolloutFacts:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Which version serves a model, and which one the configuration named when that was settled."""
+    """Which version serves a model, the name that the configuration gave its champion when that was settled (a version
+    or an alias), and the generation that settled it."""
 
     model: str
     version: str
     configured: str
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +54,44 @@ class WorkerSample:
 
 
 @dataclass(frozen=True, slots=True)
+class StageClock:
+    """The seconds for which all live workers have routed by a rollout's stage; `epoch` tells the stage."""
+
+    rollout: str
+    epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Who has been tried against whom."""
+
+    model: str
+    champion: str
+    candidate: str
+
+
+UNROUTED = Snapshot(0, ())
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """The store's present: all that a controller needs to go on where the last one stopped.
 
-    `rollouts` holds each model's newest; `elapsed` the seconds of each carrying rollout's present stage, by rollout
-    id."""
+    `rollouts` holds each model's newest, `tried` the trials of all that are on record."""
 
-    generation: int = 0
+    snapshot: Snapshot = UNROUTED
     servings: tuple[Serving, ...] = ()
     rollouts: tuple[Rollout, ...] = ()
-    elapsed: Mapping[str, float] = field(default_factory=dict)
+    tried: frozenset[Trial] = frozenset()
+    clocks: tuple[StageClock, ...] = ()
     samples: tuple[WorkerSample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One commit, for people and for replay. `at` is wall time in seconds since the epoch; `inputs` is JSON."""
+    """One change of one model, for people and for replay. `at` is wall time in seconds since the epoch; `inputs` is
+    JSON."""
 
     generation: int
     at: float
@@ -92,14 +116,18 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One change, stored whole or not at all; the snapshot's generation is one above the store's."""
+    """One change, stored whole or not at all; the snapshot's generation is one above the store's.
+
+    A decision changes one rollout, a new configuration may change many models at once. `errands` are (kind, body), in
+    order."""
 
     snapshot: Snapshot
-    audit: AuditRow
-    rollout: Rollout | None = None
-    serving: Serving | None = None
+    audit: tuple[AuditRow, ...]
+    rollouts: tuple[Rollout, ...] = ()
+    servings: tuple[Serving, ...] = ()
+    gone: tuple[str, ...] = ()
+    """The models that are served no more."""
     errands: tuple[tuple[str, str], ...] = ()
-    """(kind, body) of each errand, in order."""
 
 
 class Store(Protocol):
@@ -108,16 +136,21 @@ class Store(Protocol):
     def load(self) -> State: ...
 
     def commit(self, commit: Commit) -> None:
-        """Compare-and-swap on the generation, and write snapshot, audit row, rollout, serving and errands in one
-        transaction. Raises StaleGeneration where the store's generation is not one below the snapshot's."""
+        """Compare-and-swap on the generation, and write all of the commit in one transaction.
+
+        A rollout that begins with this commit takes the place of the model's last one, whose windows and clock are
+        dropped. Raises StaleGeneration where the store's generation is not one below the snapshot's."""
         ...
 
-    def keep(self, samples: Sequence[WorkerSample], elapsed: Mapping[str, float]) -> None:
-        """Keep the newest windows (an older sequence of the same worker never replaces a newer one) and the clocks."""
+    def keep(self, samples: Sequence[WorkerSample], clocks: Sequence[StageClock]) -> int:
+        """Keep the newest windows and clocks: an older sequence of the same worker never replaces a newer one, nor an
+        earlier stage's clock a later one's.
+
+        Returns the store's generation, by which a controller sees that another has committed."""
         ...
 
     def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
-        """The newest audit rows, newest first."""
+        """The newest audit rows, of one model or of all, newest first."""
         ...
 
 

@@ -80,9 +80,21 @@ class ModelStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryStatus:
+    """The errands that the registry has not been told yet, and what it last failed at ("" while all is well)."""
+
+    waiting: int
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
 class ControlStatus:
-    """Everything: the models, and the workers that are alive with the generation that each routes by."""
+    """Everything: the models, and the workers that are alive with the generation that each routes by (0 where it is not
+    known to be one of ours)."""
 
     generation: int
     models: tuple[ModelStatus, ...]
     workers: dict[str, int]
+    store_trouble: str = ""
+    """What the store last failed at, "" while all is well: until it is back, nothing but rollbacks is decided."""
+    registry: RegistryStatus | None = None

@@ -54,9 +54,11 @@ class Worker:
     async def stop(self, seconds: float = 2.0) -> None:
         """Let the copies end, send the last windows, and close every connection."""
         await self.mirror.finish(seconds)
-        await self.link.push_once()
-        for task in self.tasks:
+        tasks = list(self.tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # what a cancelled push held is to be sent once more
+        await self.link.push_once()
         self.upstreams.close()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -113,9 +115,7 @@ def _origins(snapshot: Snapshot) -> list[Origin]:
     return [origin for target in targets for origin in target.origins]
 
 
-async def serve(settings: WorkerSettings, limits: Limits) -> None:
-    """Serve until SIGTERM or SIGINT, then drain."""
-    worker = build(settings)
+def server_for(worker: Worker, limits: Limits) -> Server:
     config = uvicorn.Config(
         worker,
         http=protocol_with(limits),
@@ -130,7 +130,13 @@ async def serve(settings: WorkerSettings, limits: Limits) -> None:
         timeout_keep_alive=int(limits.idle_seconds),
         timeout_graceful_shutdown=int(limits.drain_seconds),
     )
-    server = Server(config, limits, worker.holder)
+    return Server(config, limits, worker.holder)
+
+
+async def serve(settings: WorkerSettings, limits: Limits) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    worker = build(settings)
+    server = server_for(worker, limits)
     worker.start()
     try:
         await server.serve(sockets=[_listening_socket(settings)])

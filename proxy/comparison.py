@@ -62,16 +62,17 @@ def compare(primary: Answer, other: Answer, spec: AgreementSpec) -> Comparison:
     try:
         left = predictions(primary.body, primary.content_type).rows
         right = predictions(other.body, other.content_type).rows
+        return _compare_rows(left, right, spec)
     except Unreadable as unreadable:
         return Comparison(skipped=str(unreadable))
-    if len(left) != len(right):
-        return Comparison(
-            finding="row_count", rows=max(len(left), len(right)), rows_disagreed=max(len(left), len(right))
-        )
-    return _compare_rows(left, right, spec)
+    except RecursionError:
+        return Comparison(skipped="too_deep")
 
 
 def _compare_rows(left: tuple[object, ...], right: tuple[object, ...], spec: AgreementSpec) -> Comparison:
+    if len(left) != len(right):
+        rows = max(len(left), len(right))
+        return Comparison("row_count", rows=rows, rows_disagreed=rows)
     gap = _Gap()
     first = ""
     disagreed = 0
@@ -102,6 +103,10 @@ def _number_difference(a: float, b: float, spec: AgreementSpec, gap: _Gap) -> st
     """Two whole numbers are labels or counts and must be equal; a tolerance is for measured numbers."""
     if isinstance(a, int) and isinstance(b, int):
         return "" if a == b else "label"
+    try:
+        a, b = float(a), float(b)
+    except OverflowError:
+        return "number"  # a whole number beyond every float
     if math.isnan(a) or math.isnan(b):
         return "" if math.isnan(a) and math.isnan(b) else "nan"
     if a == b:

@@ -18,6 +18,7 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
 MAX_INTERIM = 16
 READ_AHEAD = 256 * 1024
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class Response:
@@ -124,8 +125,6 @@ class Response:
 class Owner(Protocol):
     """Who keeps count of a connection: the pool that it belongs to."""
 
-    def opened(self, connection: Connection) -> None: ...
-
     def lost(self, connection: Connection) -> None: ...
 
     def release(self, connection: Connection) -> None: ...
@@ -145,6 +144,7 @@ class Connection(asyncio.Protocol):
         self._interim = 0
         self._in_interim = False
         self._ends_with_close = False
+        self._reusable = False
         self._paused = False
         self.idle_since = 0.0
 
@@ -183,6 +183,7 @@ class Connection(asyncio.Protocol):
             self._timer = None
         if self._transport is not None:
             self._transport.abort()
+        self._owner.lost(self)
         if response is not None and failure is not None:
             response.fail(failure)
 
@@ -190,10 +191,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._owner.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._owner.lost(self)
         response = self._response
         if response is not None and exc is None and self._ends_with_close and response.status:
             self._completed(response)
@@ -210,7 +209,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._end(UpstreamMalformed(str(error)))
+            self._end(UpstreamMalformed(str(error.__context__ or error)))
             response.wake()
             return
         if not response.status:
@@ -247,10 +246,11 @@ class Connection(asyncio.Protocol):
             self._take_interim(response)
             return
         self._ends_with_close = _ends_with_close(status, response.fields)
+        self._reusable = self._parser.should_keep_alive()  # asked now: the parser forgets it with the message's end
         response.status = status
         if response.without_body:
             response.complete = True
-            self._ends_with_close = True  # the parser waits for a body that never comes: no second exchange here
+            self._reusable = False  # the parser waits for a body that never comes
 
     def on_body(self, body: bytes) -> None:
         response = self._response
@@ -264,6 +264,9 @@ class Connection(asyncio.Protocol):
             self._response.complete = True
 
     def _take_interim(self, response: Response) -> None:
+        """Pass over a 1xx; one with a body is unlawful (RFC 9110 section 6.4.1)."""
+        if any(name in _FRAMING for name, _ in response.fields):
+            raise UpstreamMalformed("an interim response with a body")
         self._interim += 1
         if self._interim > MAX_INTERIM:
             raise UpstreamMalformed(f"more than {MAX_INTERIM} interim responses")
@@ -272,11 +275,11 @@ class Connection(asyncio.Protocol):
 
     def _release(self, response: Response) -> None:
         self._completed(response)
-        if self._ends_with_close or not self._parser.should_keep_alive():
-            self._end(None)
-        else:
+        if self._reusable:
             self.resume_reading()
             self._owner.release(self)
+        else:
+            self._end(None)
 
     def _completed(self, response: Response) -> None:
         response.complete = True
@@ -290,4 +293,4 @@ def _ends_with_close(status: int, fields: Fields) -> bool:
     """Whether the body has no length of its own and lasts until the connection closes (RFC 9112 section 6.3)."""
     if status in (204, 304):
         return False
-    return not any(name in (b"content-length", b"transfer-encoding") for name, _ in fields)
+    return not any(name in _FRAMING for name, _ in fields)

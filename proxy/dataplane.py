@@ -48,7 +48,9 @@ class _Begun:
 
 
 class DataPlane:
-    """The ASGI callable of a worker. `new_id` makes the request id of a client that sent none."""
+    """The ASGI callable of a worker. `new_id` makes the request id of a client that sent none.
+
+    The server gives the request target, byte for byte as the client sent it, in `scope["state"]["target"]`."""
 
     def __init__(
         self, holder: local.Holder, upstreams: Upstreams, mirror: Mirror, windows: Windows, new_id: Callable[[], bytes]
@@ -100,15 +102,13 @@ class DataPlane:
         name = request_id(received) or self._new_id()
         client = scope["client"]
         fields = forwarded_fields(received, name, client[0] if client else "", scope["scheme"], len(body))
-        query = scope["query_string"]
-        target = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
         assignment = assign(route, unit_of(route.sticky, received, body, name))
         copied = (
             assignment.shadow is not None
             and scope["method"] in route.shadow.methods
             and first(received, b"x-penstock-shadow") != b"off"
         )
-        return _Request(route, scope["method"], target, fields, body, name, assignment, copied)
+        return _Request(route, scope["method"], scope["state"]["target"], fields, body, name, assignment, copied)
 
     async def _begin(self, request: _Request) -> _Begun:
         """The head of the answer that the client will get. A candidate that fails before its first byte is answered for

@@ -25,7 +25,7 @@ def predictions(body: bytes, content_type: str) -> Predictions:
     else the whole document as one row.
 
     Raises Unreadable."""
-    if content_type and "json" not in content_type:
+    if content_type and "json" not in content_type.lower():
         raise Unreadable("not_json")
     document = _parse(body)
     found = document["predictions"] if isinstance(document, dict) and "predictions" in document else document
@@ -39,7 +39,7 @@ def _parse(body: bytes) -> object:
     forbids."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         pass
     try:
         parsed: object = json.loads(body)

@@ -53,12 +53,21 @@ def check_request(fields: AnyFields, http_version: str) -> None:
             encodings += 1
             if value.lower() != b"chunked":
                 raise RequestRefused("transfer-encoding other than chunked")
-        elif not _TOKEN(name) or (b"_" in name and name.replace(b"_", b"-").startswith(_OURS_BY_PREFIX)):
+        elif not _TOKEN(name) or (b"_" in name and _aliases_ours(name)):
             raise RequestRefused("a header name that is not safe to forward")
-    if hosts > 1 or (hosts == 0 and http_version != "1.0"):
+    if http_version not in ("1.1", "1.0"):
+        raise RequestRefused("expected HTTP/1.1 or HTTP/1.0")
+    if hosts > 1 or (hosts == 0 and http_version == "1.1"):
         raise RequestRefused("expected exactly one host header")
     if lengths + encodings > 1:
         raise RequestRefused("more than one content-length or transfer-encoding")
+
+
+def _aliases_ours(name: bytes) -> bool:
+    """Whether a server that reads `_` as `-`, as CGI does, would take the field for one that is not the client's to
+    set."""
+    name = name.replace(b"_", b"-")
+    return name in _END_HERE or name.startswith(_OURS_BY_PREFIX)
 
 
 def _connection_options(fields: AnyFields) -> frozenset[bytes]:

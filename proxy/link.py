@@ -88,14 +88,18 @@ class Link:
                 await self.push_once()
 
     async def push_once(self) -> None:
+        """Send what changed; what was not received, for whatever reason, stands as changed again."""
         push = self._windows.next_push()
+        received = False
         try:
             status, _ = await self._control("POST", "/link/windows", encode_push(push), PUSH_SECONDS)
-        except UpstreamFailed:
-            status = 0
-        if status != 204:
-            self._windows.put_back(push)
-        elif self._holder.current is not None:
+            received = status == 204
+        except UpstreamFailed as failure:
+            logger.debug("windows not received: %s", failure)
+        finally:
+            if not received:
+                self._windows.put_back(push)
+        if received and self._holder.current is not None:
             self._windows.forget_old(self._holder.current, asyncio.get_running_loop().time())
 
     async def _poll(self) -> None:

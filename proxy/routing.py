@@ -44,7 +44,7 @@ def match(snapshot: Snapshot, path: str) -> ModelRoute | None:
 def unit_of(sticky: Sticky, fields: AnyFields, body: bytes, request_id: bytes) -> bytes:
     """What the request is assigned by: the sticky key where it has one, else the request alone."""
     if sticky.source == "header":
-        return first(fields, sticky.name.encode()) or request_id
+        return first(fields, sticky.name.lower().encode()) or request_id
     if sticky.source == "cookie":
         return _cookie(fields, sticky.name.encode()) or request_id
     if sticky.source == "json":
@@ -66,7 +66,7 @@ def _json_value(body: bytes, path: str) -> bytes:
     """The scalar at a dotted path such as `user.id`, as text; b"" where there is none."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return b""
     for step in path.split("."):
         value = value.get(step) if isinstance(value, dict) else None

@@ -4,11 +4,10 @@ nothing."""
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import socket
-import struct
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, ClassVar, Protocol
 
 import httptools
@@ -16,14 +15,13 @@ import uvicorn
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from proxy.errors import PenstockError, RequestRefused
-from proxy.headers import check_request
-
-logger = logging.getLogger("penstock.server")
+from proxy.cycle import Cycle, UnchunkedCycle
+from proxy.errors import RequestRefused
+from proxy.headers import AnyFields, check_request, first
 
 # A target that every parser reads in the same way: one leading slash, visible characters, whole percent escapes, no
 # NUL.
-_SANE_TARGET = re.compile(rb"/(?!/)(?:[!$-~\"&']|%(?!00)[0-9A-Fa-f]{2})*").fullmatch
+_SANE_TARGET = re.compile(rb"/(?!/)(?:[!\"$&-~]|%(?!00)[0-9A-Fa-f]{2})*").fullmatch
 _DOT_SEGMENT = re.compile(rb"/(?:\.|%2[eE]){1,2}(?:/|$|\?|%2[fF])").search
 
 
@@ -50,39 +48,13 @@ class TargetTooLong(RequestRefused):
     code = "target_too_long"
 
 
-class Cycle(RequestResponseCycle):
-    """One request and its answer. An answer that breaks off aborts the connection, so that it can never look whole."""
-
-    async def run_asgi(self, app: ASGI3Application) -> None:
-        try:
-            await app(self.scope, self.receive, self.send)
-        except asyncio.CancelledError:
-            self._break_off()
-            if not self.disconnected:
-                raise
-        except PenstockError as error:
-            logger.warning("answer broken off: %s: %s", error.code, error)
-            self._break_off()
-        except Exception:
-            logger.exception("the request's handler failed")
-            if self.response_started:
-                self._break_off()
-            else:
-                await self.send_500_response()
-        finally:
-            self.on_response = lambda: None
-
-    def _break_off(self) -> None:
-        if not self.response_complete and not self.transport.is_closing():
-            _reset(self.transport)
+class RequestLate(RequestRefused):
+    status = 408
+    code = "request_late"
 
 
-def _reset(transport: asyncio.Transport) -> None:
-    """Close with a reset: to a client that reads until the end, an orderly close would look like a whole answer."""
-    peer = transport.get_extra_info("socket")
-    if peer is not None:
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+def _bodiless(fields: AnyFields) -> bool:
+    return first(fields, b"content-length") in (b"", b"0") and not first(fields, b"transfer-encoding")
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -96,6 +68,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._in_head = False
         self._in_body = False
         self._refusal: RequestRefused | None = None
+        self._deaf = False
+        self._lingering = False
+        self._running: RequestResponseCycle | None = None
         self._task: asyncio.Task[None] | None = None
         self._since = self.loop.time()
 
@@ -104,13 +79,17 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.pipeline.clear()
-        if self._task is not None and self.cycle is not None and not self._task.done():
+        if self._task is not None and self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
             self._task.cancel()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._since = self.loop.time()
+
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
-        if self._refusal is not None:
-            return  # whatever follows a refused request belongs to no request
+        if self._deaf:
+            return  # whatever follows the last request of a connection belongs to no request
         if self._in_head or not self._in_body:
             self._head_bytes += len(data)
         try:
@@ -118,7 +97,7 @@ class GatewayProtocol(HttpToolsProtocol):
             if self._in_head and self._head_bytes > self.limits.head_bytes:
                 raise HeadTooLarge(f"more than {self.limits.head_bytes} bytes of header")
         except httptools.HttpParserUpgrade:
-            self._refuse(RequestRefused("upgrade is not supported"))
+            self._end_with(self.cycle)
         except RequestRefused as refusal:
             self._refuse(refusal)
         except httptools.HttpParserError as error:
@@ -139,14 +118,18 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._in_body = True
         self._since = self.loop.time()
         if self._head_bytes > self.limits.head_bytes and self._size_of_head() > self.limits.head_bytes:
             raise HeadTooLarge(f"more than {self.limits.head_bytes} bytes of header")
         if not _SANE_TARGET(self.url) or _DOT_SEGMENT(self.url.partition(b"?")[0]):
             raise RequestRefused("a request target that is not safe to forward")
         check_request(self.headers, self.parser.get_http_version())
+        if self.parser.should_upgrade() and not _bodiless(self.headers):
+            raise RequestRefused("a body behind an upgrade is not supported: send the request without Upgrade")
+        self.scope["state"]["target"] = self.url
         super().on_headers_complete()
+        self._in_body = True
+        self.headers = []  # what follows is a trailer: it was not checked, and must not join the application's fields
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -159,41 +142,87 @@ class GatewayProtocol(HttpToolsProtocol):
     # uvicorn's hooks
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.__class__ = Cycle
+        cycle.__class__ = Cycle if cycle.scope["http_version"] == "1.1" else UnchunkedCycle
+        self._running = cycle
         self._task = task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self._refusal is not None and not self.pipeline and self.cycle.response_complete:
+        """uvicorn's own, without its keep-alive timer: `give_up_if_late` knows idle connections, too."""
+        if self.transport.is_closing():
+            return
+        self._since = self.loop.time()
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._refusal is not None:
             self._answer_refusal(self._refusal)
 
     # refusing, and giving up
 
+    def _end_with(self, cycle: RequestResponseCycle) -> None:
+        """Make a request the connection's last. The parser goes no further than one that asks for another protocol; it
+        is answered in ours (RFC 9110 section 7.8)."""
+        self._deaf = True
+        cycle.keep_alive = False
+        if cycle.response_complete:
+            self.transport.close()
+
     def _refuse(self, refusal: RequestRefused) -> None:
         """Answer a request that goes nowhere, after the answers that the connection still owes, and close."""
         self._refusal = refusal
-        if self.cycle is None or self.cycle.response_complete:
+        self._deaf = True
+        if self._in_body and self.pipeline:
+            self.pipeline.popleft()  # it waited behind others, and its application has not seen it
+        elif self._in_body and not self._take_over(self.cycle):
+            self.transport.abort()
+        self._in_head = self._in_body = False
+        if self._running is None or self._running.response_complete:
             self._answer_refusal(refusal)
 
+    @staticmethod
+    def _take_over(cycle: RequestResponseCycle) -> bool:
+        """Take the answer from an application that still waits for the body; False where it has begun to answer."""
+        if cycle.response_started:
+            return False
+        cycle.disconnected = cycle.response_complete = True
+        cycle.message_event.set()
+        return True
+
     def _answer_refusal(self, refusal: RequestRefused) -> None:
+        """The answer, and our end of the connection: a full close would reset it under what the client still sends,
+        and the answer with it (RFC 9112 section 9.6)."""
         if self.transport.is_closing():
             return
         text = f"{refusal.code}: {refusal}\n".encode()
         head = STATUS_LINE[refusal.status] + b"content-type: text/plain\r\ncontent-length: %d\r\n" % len(text)
         self.transport.write(head + b"connection: close\r\n\r\n" + text)
-        self.transport.close()
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._lingering = True
+        self._since = self.loop.time()
 
     def give_up_if_late(self, now: float) -> None:
-        """Close a connection whose request is not whole by its deadline; 408 where no answer has begun."""
-        waited = now - self._since
-        if self._in_head or self.cycle is None:
-            late = waited > self.limits.head_seconds
+        """Refuse a request that is not whole by its deadline; close a connection that idles, or takes no answer."""
+        allowed = self._allowed_seconds()
+        if allowed is None or now - self._since <= allowed or self.transport.is_closing():
+            return
+        if self._in_head or self._in_body:
+            self._refuse(RequestLate(f"the request was not whole within {allowed:g} s"))
         else:
-            late = self._in_body and waited > self.limits.body_seconds
-        if late and not self.transport.is_closing():
             self.transport.abort()
+
+    def _allowed_seconds(self) -> float | None:
+        """How long the connection may stay as it is; None while an answer is under way."""
+        limits = self.limits
+        if self._in_head or self._lingering or self._running is None:
+            return limits.head_seconds
+        if self._in_body and self._running is self.cycle:
+            return limits.body_seconds
+        if self.flow.write_paused:
+            return limits.body_seconds
+        return limits.idle_seconds if self._running.response_complete else None
 
 
 class Readiness(Protocol):
@@ -210,6 +239,12 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.limits = limits
         self.readiness = readiness
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """uvicorn raises the signal once more when it has served, which would end the worker before its last windows
+        are out."""
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 5 == 0:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from proxy.snapshot import Origin
 
@@ -32,13 +33,16 @@ def parse(arguments: Sequence[str]) -> WorkerSettings:
     where.add_argument("--fd", type=int, help="descriptor of an inherited listening socket")
     parser.add_argument("--cache", type=Path, help="file that keeps the last good snapshot")
     given = parser.parse_args(arguments)
-    return WorkerSettings(given.control, given.fd if given.fd is not None else given.listen, given.cache)
+    try:
+        return WorkerSettings(given.control, given.fd if given.fd is not None else given.listen, given.cache)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 class _Parser(argparse.ArgumentParser):
     """argparse exits with 2, which is the NO-GO of a verdict; a usage error is not one."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         self.print_usage()
         self.exit(3, f"{self.prog}: {message}\n")
 

@@ -6,6 +6,8 @@ codec is the wire format between the planes and the format of the worker's disk 
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 BASIS_POINTS = 10_000
+_HOST = re.compile(r"[A-Za-z0-9._:-]+").fullmatch
 
 
 class Phase(StrEnum):
@@ -29,6 +32,11 @@ class Phase(StrEnum):
     ROLLED_BACK = "rolled_back"
 
 
+def _fits_header(name: str) -> bool:
+    """Whether a name can stand in an `x-penstock-*` field."""
+    return bool(name) and name.isprintable()
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
@@ -42,7 +50,7 @@ class Origin:
     port: int
 
     def __post_init__(self) -> None:
-        _require(bool(self.host), "origin: host is empty")
+        _require(_HOST(self.host) is not None, f"origin: {self.host!r} is not a host name or address")
         _require(0 < self.port < 65_536, f"origin: port {self.port} is not between 1 and 65535")
 
     @classmethod
@@ -53,7 +61,7 @@ class Origin:
         bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
         _require(bare, f"{url!r}: expected no path, query or user, only http://host:port")
         _require(parts.hostname is not None, f"{url!r}: expected http://host:port")
-        return cls(parts.hostname or "", parts.port or 80)
+        return cls(parts.hostname or "", 80 if parts.port is None else parts.port)
 
     @property
     def authority(self) -> str:
@@ -69,7 +77,7 @@ class Target:
     origins: tuple[Origin, ...]
 
     def __post_init__(self) -> None:
-        _require(bool(self.version), "target: version is empty")
+        _require(_fits_header(self.version), f"target: version {self.version!r} is empty or not printable")
         _require(bool(self.origins), f"target: version {self.version} has no server")
 
 
@@ -98,7 +106,7 @@ class ShadowPolicy:
         _require(0 <= self.share_bp <= BASIS_POINTS, f"shadow: share_bp {self.share_bp} is not between 0 and 10000")
         _require(self.max_in_flight > 0, "shadow: max_in_flight must be at least 1")
         _require(self.max_bytes > 0, "shadow: max_bytes must be at least 1")
-        _require(self.timeout > 0, "shadow: timeout must be above 0")
+        _require(0 < self.timeout < math.inf, "shadow: timeout must be above 0, and finite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +145,12 @@ class ModelRoute:
     agreement: AgreementSpec = AgreementSpec()
 
     def __post_init__(self) -> None:
-        _require(bool(self.model), "route: model is empty")
+        _require(_fits_header(self.model), f"route: model {self.model!r} is empty or not printable")
         _require(self.path_prefix.startswith("/"), f"{self.model}: path_prefix must start with /")
-        _require(not self.path_prefix.startswith("/-/"), f"{self.model}: path_prefix /-/ belongs to the proxy")
+        _require(not f"{self.path_prefix}/".startswith("/-/"), f"{self.model}: path_prefix /-/ belongs to the proxy")
         _require(0 <= self.ramp_bp <= BASIS_POINTS, f"{self.model}: ramp_bp {self.ramp_bp} is not between 0 and 10000")
         _require(self.candidate is not None or self.ramp_bp == 0, f"{self.model}: a ramp needs a candidate")
-        _require(self.timeout > 0, f"{self.model}: timeout must be above 0")
+        _require(0 < self.timeout < math.inf, f"{self.model}: timeout must be above 0, and finite")
         _require(self.epoch >= 0, f"{self.model}: epoch must not be negative")
         if self.candidate is not None:
             _require(self.candidate.version != self.champion.version, f"{self.model}: the candidate is the champion")
@@ -181,5 +189,8 @@ def encode(snapshot: Snapshot) -> bytes:
 
 def decode(raw: bytes | str) -> Snapshot:
     """Raises ValueError for anything that is not a lawful snapshot."""
-    wire = msgspec.json.decode(raw, type=_Wire)
+    try:
+        wire = msgspec.json.decode(raw, type=_Wire)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     return Snapshot(wire.generation, wire.routes)

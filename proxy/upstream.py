@@ -12,8 +12,8 @@ from proxy.snapshot import Origin
 
 
 class Pool:
-    """The connections to one origin in one lane. The count is exact: each is counted from connection_made to
-    connection_lost."""
+    """The connections to one origin in one lane. The count is exact: each is counted from the attempt to connect to
+    its end."""
 
     def __init__(self, origin: Origin, limit: int, idle_expiry: float) -> None:
         self.loop = asyncio.get_running_loop()
@@ -22,11 +22,10 @@ class Pool:
         self._idle_expiry = idle_expiry
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
-        self._connecting = 0
 
     @property
     def size(self) -> int:
-        return len(self._open) + self._connecting
+        return len(self._open)
 
     async def exchange(self, head: bytes, body: bytes, deadline: float, without_body: bool = False) -> Response:
         """Send one request and wait for the head of its answer. `deadline` is in the loop's time.
@@ -58,22 +57,23 @@ class Pool:
     async def _connect(self, deadline: float) -> Connection:
         if self.size >= self._limit:
             raise UpstreamBusy(f"{self._origin.authority}: {self._limit} connections are in use")
-        self._connecting += 1
+        connection = Connection(self)
+        self._open.add(connection)
+        opened = False
         try:
             async with asyncio.timeout_at(deadline):
-                _, connection = await self.loop.create_connection(
-                    lambda: Connection(self), self._origin.host, self._origin.port
-                )
+                await self.loop.create_connection(lambda: connection, self._origin.host, self._origin.port)
+            opened = not connection.closed
         except TimeoutError:
             raise UpstreamTimeout(f"{self._origin.authority}: no connection before the deadline") from None
         except OSError as error:
             raise UpstreamRefused(f"{self._origin.authority}: {error}") from None
         finally:
-            self._connecting -= 1
+            if not opened:
+                connection.abort()  # cancelled in its last moment, uvloop's create_connection leaves it open
+        if not opened:
+            raise UpstreamClosed(f"{self._origin.authority}: closed as soon as it was open")
         return connection
-
-    def opened(self, connection: Connection) -> None:
-        self._open.add(connection)
 
     def release(self, connection: Connection) -> None:
         connection.idle_since = self.loop.time()

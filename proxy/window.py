@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from proxy.comparison import Comparison
-from proxy.histogram import Histogram, merge_counts
+from proxy.histogram import MAX_INDEX, Histogram, merge_counts
 
 Lane = Literal["champion", "candidate", "champion_shadow", "candidate_shadow"]
 LANES: tuple[Lane, ...] = ("champion", "candidate", "champion_shadow", "candidate_shadow")
@@ -174,8 +174,31 @@ def encode_push(push: Push) -> bytes:
 
 
 def decode_push(raw: bytes) -> Push:
-    """Raises ValueError for anything that is not a lawful push."""
-    return msgspec.json.decode(raw, type=Push)
+    """Raises ValueError for anything that is not a lawful push: counts that contradict each other included, as no
+    verdict can be read from them."""
+    try:
+        push = msgspec.json.decode(raw, type=Push)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    for sample in push.samples:
+        _require_lawful(sample.window)
+    return push
+
+
+def _require_lawful(window: Window) -> None:
+    agreement, shadow = window.agreement, window.shadow
+    counts = [window.fallbacks, *agreement.findings.values(), *agreement.skipped.values(), *shadow.dropped.values()]
+    for lane in map(window.lane, LANES):
+        latency = lane.latency
+        counts += [*lane.statuses.values(), *lane.errors.values(), *latency.counts.values()]
+        if lane.failures > lane.answers or sum(latency.counts.values()) != latency.total or latency.sum_micros < 0:
+            raise ValueError("a lane's counts contradict each other")
+        if not all(0 <= index <= MAX_INDEX for index in latency.counts):
+            raise ValueError("a latency bucket is out of range")
+    if not 0 <= agreement.disagreed <= agreement.compared:
+        raise ValueError("the agreement's counts contradict each other")
+    if any(count < 0 for count in counts):
+        raise ValueError("a count is negative")
 
 
 def encode_window(window: Window) -> bytes:

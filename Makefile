@@ -1,0 +1,77 @@
+# Everything a checkout needs: only make and Python 3.11 or newer must be there before.
+#   make demo DEMO_ARGS="--help"        make test TEST_ARGS="tests/proxy -k routing"
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+UV_VERSION := 0.13.8
+
+LOCKED := $(VENV)/.locked
+INSTALLED := $(VENV)/.installed
+
+# Sets $$python to the first interpreter that is new enough and can make an environment; PYTHON=... names one.
+FIND_PYTHON = for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11); do \
+		"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	done || { \
+		echo "penstock needs Python 3.11 or newer with the venv module (Debian, Ubuntu: apt-get install python3-venv)." >&2; \
+		echo "Looked for $(or $(PYTHON),python3 and python3.11 to python3.14 on PATH); make PYTHON=/path/to/python names another." >&2; \
+		exit 1; \
+	}
+
+LOCK = $(VENV)/uv/bin/uv pip compile --no-config --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
+
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint types imports check lock
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup: $(INSTALLED) ## Make or refresh .venv from requirements.lock
+
+demo: $(INSTALLED) ## Run the demo: train, serve, shadow, ramp and judge two candidates
+	@$(BIN)/penstock demo $(DEMO_ARGS)
+
+test: $(INSTALLED) ## Run the tests
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: $(INSTALLED) ## Check style, formatting and the Dockerfile
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/hadolint Dockerfile
+
+types: $(INSTALLED) ## Check types, strictly
+	@$(BIN)/mypy
+
+imports: $(INSTALLED) ## Check that nothing imports upwards
+	@$(BIN)/lint-imports --no-logo
+
+check: lint types imports test ## Run all four checks, as CI does
+
+# A partial environment, left by an interrupted run or another Python, is made anew.
+$(LOCKED): requirements.lock
+	@$(PIP) --version >/dev/null 2>&1 || { \
+		$(FIND_PYTHON); \
+		echo "==> Making $(VENV) with $$("$$python" --version)"; \
+		"$$python" -m venv --clear $(VENV); \
+	}
+	@echo "==> Installing the locked packages; the first time takes a minute or two"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+# The build backend is one of the locked packages, so nothing is fetched here.
+$(INSTALLED): $(LOCKED) pyproject.toml
+	@echo "==> Installing penstock itself, editable"
+	@$(PIP) install --quiet --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: $(VENV)/uv/bin/uv ## Write the lock files anew; LOCK_ARGS=--upgrade takes newer versions
+	@echo "==> Resolving requirements.lock and the images' and the build's shares of it"
+	@$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements.lock
+	@$(LOCK) pyproject.toml --constraint requirements.lock --output-file requirements-proxy.lock
+	@$(LOCK) pyproject.toml --extra control --constraint requirements.lock --output-file requirements-control.lock
+	@$(LOCK) --group build --constraint requirements.lock --output-file requirements-build.lock
+
+$(VENV)/uv/bin/uv:
+	@$(FIND_PYTHON); "$$python" -m venv $(VENV)/uv
+	@$(VENV)/uv/bin/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)

@@ -1,0 +1,83 @@
+"""The tables of the store, the same for every database."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Table, Text
+
+SCHEMA = 1
+"""The layout below; a change of it is a new number, and a store of another number is refused."""
+
+metadata = MetaData()
+
+_Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers by itself only what is called INTEGER
+
+# One row: the generation that the next commit must follow, and the layout of all these tables.
+head = Table(
+    "head",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("layout", Integer, nullable=False),
+)
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+)
+servings = Table(
+    "servings",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("version", String, nullable=False),
+    Column("configured", String, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+)
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("model", String, nullable=False, index=True),
+    Column("champion", String, nullable=False),
+    Column("candidate", String, nullable=False),
+    Column("begun", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("model", String, nullable=False, index=True),
+    Column("rollout", String, nullable=False),
+    Column("event", String, nullable=False),
+    Column("by", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("phase", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("inputs", Text, nullable=False),
+)
+windows = Table(
+    "windows",
+    metadata,
+    Column("worker", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)
+clocks = Table(
+    "clocks",
+    metadata,
+    Column("rollout", String, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+)
+errands = Table(
+    "errands",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("body", Text, nullable=False),
+)

@@ -1,0 +1,152 @@
+"""The control process: it builds the parts, runs them under uvicorn, and takes them down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import FrameType
+from uuid import uuid4
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+
+from gates import overview
+from gates.adapters.clock import SystemClock
+from gates.adapters.mlflow import MlflowRegistry
+from gates.adapters.store import SqlStore
+from gates.api import create_app
+from gates.controller import Controller
+from gates.errands import Errands
+from gates.exits import Exit, Failure
+from gates.listening import listen
+from gates.ports import StoreError
+from gates.routes import Unroutable
+from gates.settings import MlflowSettings, Settings
+
+logger = logging.getLogger("penstock.control")
+
+RESTART_AFTER = 1.0
+"""Seconds between two tries of the start, and between a loop's failure and its next life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """All parts of the control process."""
+
+    store: SqlStore
+    controller: Controller
+    errands: Errands | None
+    app: Starlette
+
+
+def build(settings: Settings) -> Control:
+    """Put the control plane together; nothing is opened before it runs. Raises StoreError for an impossible URL."""
+    store, clock = SqlStore(settings.store), SystemClock()
+    registry = None if settings.mlflow is None else _registry(settings.mlflow)
+    controller = Controller(settings, store, clock, lambda: uuid4().hex, registry)
+    errands = None
+    if registry is not None:
+        errands = Errands(
+            store,
+            store,
+            controller.store_calls,
+            registry,
+            controller.registry_calls,
+            clock,
+            lambda: overview.figures(controller.observer),
+            controller.errand_stored,
+        )
+    return Control(store, controller, errands, create_app(controller, errands))
+
+
+def _registry(mlflow: MlflowSettings) -> MlflowRegistry:
+    return MlflowRegistry(mlflow.tracking_uri, mlflow.registry_uri, mlflow.experiment)
+
+
+def serve(settings: Settings, *, fd: int | None = None) -> None:
+    """Serve the control port until SIGTERM or SIGINT: `settings.control`, or the inherited listening socket `fd`.
+
+    Raises Failure where the configuration cannot be served, and CannotListen."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s[%(process)d] %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    listener = listen(str(settings.control)) if fd is None else socket.socket(fileno=fd)
+    try:
+        uvloop.run(run(build(settings), listener))
+    except (Unroutable, StoreError) as error:
+        raise Failure(str(error), Exit.CONFIGURATION) from None
+
+
+async def run(control: Control, listener: socket.socket) -> None:
+    """The control plane's whole life, on a running loop. Raises Unroutable."""
+    config = uvicorn.Config(
+        control.app,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    server = _Server(config, control.controller.release)
+    loops = asyncio.gather(*_loops(control))
+    loops.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        loops.cancel()
+        try:
+            with suppress(asyncio.CancelledError):
+                await loops
+        finally:
+            await control.controller.stop()
+            control.store.close()
+
+
+def _loops(control: Control) -> list[Awaitable[None]]:
+    loops: list[Awaitable[None]] = [_drive(control.controller)]
+    if control.errands is not None:
+        loops.append(_supervised("the errands' loop", control.errands.run))
+    return loops
+
+
+async def _drive(controller: Controller) -> None:
+    """Start, as soon as the store lets it, then run. Raises Unroutable."""
+    while not controller.started:
+        try:
+            await controller.start()
+        except StoreError:
+            await asyncio.sleep(RESTART_AFTER)
+    logger.info("control plane started at generation %d", controller.snapshot.generation)
+    await _supervised("the controller's loop", controller.run)
+
+
+async def _supervised(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """A loop that fails is told of and begun again: better a bug in the log than a rollout that nobody watches."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("%s failed; it begins again in %g s", name, RESTART_AFTER)
+            await asyncio.sleep(RESTART_AFTER)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which lets the long polls go first when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, release: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._release = release
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """uvicorn raises the signal once more when it has served, which would end the process before it is done."""
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._release()
+        await super().shutdown(sockets)

@@ -1,0 +1,151 @@
+"""The commands that run processes: serve, control, proxy, demo."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+from urllib.parse import urlsplit
+
+import typer
+
+from gates.cli.configuration import load
+from gates.cli.options import CONFIG, CONTROL, Config, Control
+from gates.exits import Exit, Failure
+from gates.interpreter import command
+
+SNAPSHOT = "penstock.snapshot.json"
+# Each worker fills a core; beyond a few of them the models behind are what is slow.
+MOST_WORKERS = 4
+
+Workers = Annotated[int, typer.Option(min=1, metavar="N", help="How many worker processes share the data port.")]
+
+
+def register(app: typer.Typer) -> None:
+    for function in (serve, control, proxy, demo):
+        app.command()(function)
+
+
+def serve(
+    config: Config = CONFIG,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", show_default=f"one for each core, {MOST_WORKERS} at most", help="How many."),
+    ] = None,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", show_default="beside an SQLite store, else here", help="For the last snapshot."),
+    ] = None,
+) -> NoReturn:
+    """Run the control plane and the proxy here, and keep them alive.
+
+    One control process, and workers that share the data port. The configuration is checked before anything starts.
+    Ctrl-C or SIGTERM lets the workers finish their requests; a second Ctrl-C cuts that short.
+
+    \b
+      penstock serve --config config/penstock.yaml --workers 2
+    """
+    settings = load(config)
+    cache = snapshot_cache(settings.store, state_dir)
+    _become(
+        "gates.supervisor",
+        *("--config", str(config), "--listen", str(settings.listen), "--control-listen", str(settings.control)),
+        *("--workers", str(workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS)), "--cache", str(cache)),
+    )
+
+
+def control(
+    config: Config = CONFIG,
+    listen: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="In place of the configuration's `control`.")
+    ] = None,
+    fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Run the control plane alone, for workers that run elsewhere.
+
+    \b
+      penstock control --config /etc/penstock/penstock.yaml --listen 0.0.0.0:9080
+    """
+    settings = load(config)
+    from gates import app
+    from gates.listening import listen as bind
+
+    if fd is None:
+        fd = bind(listen or str(settings.control)).detach()
+    app.serve(settings, fd=fd)
+
+
+def proxy(
+    control: Control = CONTROL,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="The data port.")] = "127.0.0.1:8080",
+    workers: Workers = 1,
+    cache: Annotated[
+        Path, typer.Option(metavar="FILE", help="Keeps the last good snapshot, to start from without a control plane.")
+    ] = Path(SNAPSHOT),
+) -> NoReturn:
+    """Run the proxy alone, by a control plane that runs elsewhere.
+
+    \b
+      penstock proxy --control http://penstock-control:9080 --listen 0.0.0.0:8080
+    """
+    from proxy.snapshot import Origin
+
+    try:
+        Origin.parse(control)
+    except ValueError as error:
+        raise Failure(f"--control: {error}", Exit.USAGE) from None
+    if workers > 1:
+        many = ("--listen", listen, "--workers", str(workers))
+        _become("gates.supervisor", "--control", control, *many, "--cache", str(cache))
+    from gates.listening import listen as bind
+
+    fd = bind(listen).detach()
+    os.set_inheritable(fd, True)
+    _become("proxy", "--control", control, "--fd", str(fd), "--cache", str(cache))
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, to look around.")] = False,
+    directory: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default="penstock-demo", help="For its files; made afresh.")
+    ] = None,
+    summary: Annotated[Path, typer.Option(metavar="FILE", help="What happened, as JSON.")] = Path("demo-summary.json"),
+) -> int:
+    """See it all here: one candidate promoted, one rolled back.
+
+    Models are trained and served, traffic is sent, and the gates decide. Everything runs on this machine and ends by
+    itself.
+
+    \b
+      penstock demo --keep
+    """
+    from gates.demo.run import run
+
+    return run(keep=keep, directory=directory, summary=summary)
+
+
+def snapshot_cache(store: str, state_dir: Path | None) -> Path:
+    """Where the workers keep their last snapshot."""
+    url = urlsplit(store)
+    database = url.path.removeprefix("/")
+    if state_dir is not None:
+        folder, name = state_dir, SNAPSHOT
+    elif url.scheme == "sqlite" and database != ":memory:":
+        folder, name = Path(database).parent, f"{Path(database).stem}.snapshot.json"
+    else:
+        folder, name = Path(), SNAPSHOT
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = f"cannot make {folder}: {error.strerror}: name another folder with --state-dir"
+        raise Failure(text, Exit.UNAVAILABLE) from None
+    return folder / name
+
+
+def _become(module: str, *arguments: str) -> NoReturn:
+    """Go on as another program, in the same process: what the command line has loaded is not carried along."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    program = command(module, *arguments)
+    os.execv(program[0], program)

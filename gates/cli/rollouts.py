@@ -1,0 +1,174 @@
+"""The commands that ask a running control plane: status, events, and what people decide about a rollout."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gates.cli.options import CONTROL, By, Control, Json, Model, Reason
+from gates.exits import Exit, Failure
+
+if TYPE_CHECKING:
+    from gates.client import ControlClient
+    from gates.status import ControlStatus, ModelStatus
+
+
+def register(app: typer.Typer) -> None:
+    for command in (status, start, advance, pause, resume, rollback, promote, events):
+        app.command()(command)
+
+
+def status(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", show_default="all of them")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it, until Ctrl-C.")] = False,
+    json: Json = False,
+    control: Control = CONTROL,
+) -> None:
+    """Show how far each rollout is, and what its gates say.
+
+    Also who serves which share, how fast and how well, what the stage still needs, and which workers are alive.
+
+    \b
+      penstock status
+      penstock status fraud_detector --watch
+    """
+    from gates.cli import watching
+
+    with _client(control, timeout=watching.TIMEOUT_SECONDS if watch else None) as client:
+        look = partial(_look, client, model)
+        if watch:
+            watching.watch(look, as_json=json)
+        elif json:
+            _print_json(look().models[0] if model else look())
+        else:
+            watching.show(look())
+
+
+def start(
+    model: Model,
+    by: By,
+    candidate: Annotated[str, typer.Option(metavar="VERSION", help="A version that the configuration serves.")],
+    reason: Reason = "",
+    control: Control = CONTROL,
+) -> None:
+    """Start a rollout, with copies of the traffic first.
+
+    In shadow the candidate's answers are compared with the champion's, and reach nobody.
+
+    \b
+      penstock start fraud_detector --candidate 42
+    """
+    with _client(control) as client:
+        _tell(client.start(model, candidate, by, reason))
+
+
+def advance(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
+    """Go on to the next stage now; also: approve it.
+
+    Whatever the present stage still needs is passed over, and the record says by whom.
+
+    \b
+      penstock advance fraud_detector --reason "reviewed with the risk team"
+    """
+    _ask(model, "advance", by, reason, control)
+
+
+def pause(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
+    """Hold the rollout where it is.
+
+    The gates go on watching, and can still roll it back.
+
+    \b
+      penstock pause fraud_detector --reason "deploy freeze"
+    """
+    _ask(model, "pause", by, reason, control)
+
+
+def resume(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
+    """Let a paused rollout go on.
+
+    \b
+      penstock resume fraud_detector
+    """
+    _ask(model, "resume", by, reason, control)
+
+
+def rollback(
+    model: Model,
+    by: By,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the record.")],
+    control: Control = CONTROL,
+) -> None:
+    """Give all traffic back to the champion now, and end the rollout.
+
+    \b
+      penstock rollback fraud_detector --reason "support reports odd scores"
+    """
+    _ask(model, "rollback", by, reason, control)
+
+
+def promote(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
+    """Make the candidate the champion now.
+
+    Whatever the plan still asks for is passed over, and the record says by whom.
+
+    \b
+      penstock promote fraud_detector --reason "hotfix, tested by hand"
+    """
+    _ask(model, "promote", by, reason, control)
+
+
+def events(model: Model, json: Json = False, control: Control = CONTROL) -> None:
+    """List what happened to a model, by whom, and why; newest first.
+
+    \b
+      penstock events fraud_detector
+    """
+    from rich.console import Console
+
+    from gates import terminal
+
+    with _client(control) as client:
+        rows = client.events(model)
+    if json:
+        _print_json(rows)
+    else:
+        Console().print(terminal.events_view(rows))
+
+
+def _client(control: str, timeout: float | None = None) -> ControlClient:
+    from gates.client import TIMEOUT_SECONDS, ControlClient
+
+    return ControlClient(control, timeout or TIMEOUT_SECONDS)
+
+
+def _look(client: ControlClient, model: str | None) -> ControlStatus:
+    """Everything, or one model and the workers."""
+    seen = client.status()
+    if model is None:
+        return seen
+    chosen = tuple(one for one in seen.models if one.model == model)
+    if not chosen:
+        known = ", ".join(one.model for one in seen.models) or "none"
+        raise Failure(f"there is no model {model!r}; there are: {known}", Exit.REFUSED)
+    return replace(seen, models=chosen)
+
+
+def _ask(model: str, wish: str, by: str, reason: str, control: str) -> None:
+    with _client(control) as client:
+        _tell(client.ask(model, wish, by, reason))
+
+
+def _tell(status: ModelStatus) -> None:
+    served = f", candidate {status.candidate} serves {status.percent:g} %" if status.candidate else ""
+    print(f"{status.model}: {status.phase.replace('_', ' ')}; champion {status.champion}{served}")
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

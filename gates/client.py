@@ -1,0 +1,109 @@
+"""The control API as Python: what the command line and the demo ask of a running control plane."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from gates.exits import Exit, Failure
+from gates.ports import AuditRow
+from gates.status import ControlStatus, ModelStatus
+
+TIMEOUT_SECONDS = 10.0
+_STATUS = "/api/status"
+
+T = TypeVar("T")
+
+
+class ControlFailed(Failure):
+    """The control plane could not be asked (Exit.UNAVAILABLE), or refused (Exit.REFUSED)."""
+
+
+class ControlClient:
+    """One control plane, by its base URL. Every method raises ControlFailed."""
+
+    def __init__(self, url: str, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._url = url.rstrip("/")
+        # Asked directly: a proxy that the environment names for the outside world is not on the way.
+        self._http = httpx2.Client(timeout=timeout, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def status(self) -> ControlStatus:
+        return self._get(_STATUS, ControlStatus)
+
+    def model(self, name: str) -> ModelStatus:
+        return self._get(_path(name), ModelStatus)
+
+    def events(self, name: str) -> tuple[AuditRow, ...]:
+        """What happened to the model's rollouts, newest first."""
+        return self._get(_path(name) + "/events", tuple[AuditRow, ...])
+
+    def start(self, name: str, candidate: str, by: str, reason: str) -> ModelStatus:
+        """Returns how the model stands from now on."""
+        return self._post(_path(name) + "/rollout", {"candidate": candidate, "by": by, "reason": reason})
+
+    def ask(self, name: str, wish: str, by: str, reason: str) -> ModelStatus:
+        """`wish` is advance, pause, resume, rollback or promote; a rollback needs a reason. Returns as `start` does."""
+        return self._post(f"{_path(name)}/rollout/{wish}", {"by": by, "reason": reason})
+
+    def _get(self, path: str, answer: type[T]) -> T:
+        return self._decoded(self._exchange("GET", path), answer)
+
+    def _post(self, path: str, body: dict[str, str]) -> ModelStatus:
+        return self._decoded(self._exchange("POST", path, body), ModelStatus)
+
+    def _decoded(self, response: httpx2.Response, answer: type[T]) -> T:
+        try:
+            return msgspec.json.decode(response.content, type=answer)
+        except ValueError as error:
+            raise self._stranger(f"this version cannot read its answer: {error}") from None
+
+    def _exchange(self, method: str, path: str, body: dict[str, str] | None = None) -> httpx2.Response:
+        try:
+            response = self._http.request(method, self._url + path, json=body)
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+            raise ControlFailed(f"{self._url} is no address: --control takes http://HOST:PORT", Exit.USAGE) from None
+        except httpx2.TimeoutException:
+            cause = f"the control plane at {self._url} did not answer in time"
+            raise ControlFailed(f"{cause}: see its log, or try again", Exit.UNAVAILABLE) from None
+        except httpx2.HTTPError as error:
+            cause = f"no control plane answers at {self._url} ({error})"
+            remedy = "start one with `penstock serve`, or name its address with --control"
+            raise ControlFailed(f"{cause}: {remedy}", Exit.UNAVAILABLE) from None
+        if response.status_code == 404 and path == _STATUS:
+            raise self._stranger("it knows no /api/status")
+        if not response.is_success:
+            raise self._refusal(response)
+        return response
+
+    def _refusal(self, response: httpx2.Response) -> ControlFailed:
+        try:
+            refusal = msgspec.json.decode(response.content, type=_Refusal)
+        except ValueError:
+            return self._stranger(f"status {response.status_code}")
+        text = f"{refusal.message}: {refusal.remedy}" if refusal.remedy else refusal.message
+        return ControlFailed(text, Exit.UNAVAILABLE if response.is_server_error else Exit.REFUSED)
+
+    def _stranger(self, what: str) -> ControlFailed:
+        remedy = "--control takes the control port, 9080 by default, not the data port"
+        return ControlFailed(f"{self._url} does not answer as a control plane ({what}): {remedy}", Exit.UNAVAILABLE)
+
+
+class _Refusal(msgspec.Struct):
+    message: str
+    remedy: str = ""
+
+
+def _path(model: str) -> str:
+    return f"/api/models/{quote(model, safe='')}"

@@ -1,0 +1,45 @@
+"""One rollout of the demo, from its start to its end, shown live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gates.client import ControlClient
+from gates.phases import ENDED
+from gates.status import ModelStatus, RolloutStatus
+
+LOOK_EVERY = 0.5
+PATIENCE = 150.0
+
+
+class TrialError(Exception):
+    """A rollout did not come to an end in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a rollout ended; `seconds` from its start to its end."""
+
+    rollout: RolloutStatus
+    seconds: float
+
+
+def trial(client: ControlClient, model: str, candidate: str, show: Callable[[ModelStatus], None]) -> Outcome:
+    """Start a rollout of `candidate`, show its status again and again, and return how it ended.
+
+    Raises TrialError where it has not ended after `PATIENCE` seconds, naming what it waits for."""
+    began = time.monotonic()
+    client.start(model, candidate, by="penstock demo", reason="the demo's rollout")
+    while True:
+        status = client.model(model)
+        show(status)
+        rollout = status.rollout
+        seconds = time.monotonic() - began
+        if rollout is not None and rollout.candidate == candidate and rollout.phase in ENDED:
+            return Outcome(rollout, round(seconds, 2))
+        if seconds > PATIENCE:
+            waiting = ", ".join(rollout.waiting_for) if rollout else "its start"
+            raise TrialError(f"candidate {candidate} is still {status.phase} after {PATIENCE:.0f} s, for {waiting}")
+        time.sleep(LOOK_EVERY)

@@ -1,0 +1,30 @@
+"""What a command of ours tells its caller by its exit status, and the error that carries it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """0 to 2 are verdicts: what kept a command from its end is never read as a good model, nor as a bad one."""
+
+    GO = 0
+    WARNING = 1
+    NO_GO = 2
+    CONFIGURATION = 3
+    """A file, or a setting in it, is wrong."""
+    UNAVAILABLE = 4
+    """Something that is needed is not there: the control plane, a port, a process that stays up."""
+    REFUSED = 5
+    """The control plane understood and said no: an unknown model, a step that the phase does not allow."""
+    USAGE = 64
+    BUG = 70
+    INTERRUPTED = 130
+
+
+class Failure(Exception):
+    """What kept a command from its end; the text is the cause and its remedy, in a line (of each problem)."""
+
+    def __init__(self, text: str, exit: Exit) -> None:
+        super().__init__(text)
+        self.exit = exit

@@ -1,0 +1,150 @@
+"""Prometheus metrics, read at each scrape from the merged windows and from where things stand.
+
+Models, versions and gates come from the configuration, codes and reasons from the data plane's own short lists: no
+label is ever a client's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from itertools import accumulate
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gates.controller import Controller
+from gates.errands import Errands
+from gates.ledger import Versions
+from gates.status import ModelStatus
+from gates.verdict import Verdict
+from proxy.histogram import Histogram, lower_edge
+from proxy.snapshot import Phase
+from proxy.window import LaneTally, Window, merge_all
+
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds. A bucket counts the samples whose own bucket, at most 6.25 % wide, ends at or below its bound."""
+
+_ARM = ("model", "version", "variant", "role")
+
+Arm = tuple[str, str, str, str]
+"""Model, version, variant, and `live` for answers to clients or `shadow` for answers to copies."""
+
+
+class Metrics(Collector):
+    """All that the control plane tells Prometheus. Counters begin at what the store kept and never go back."""
+
+    def __init__(self, controller: Controller, errands: Errands | None) -> None:
+        self._controller = controller
+        self._errands = errands
+
+    def collect(self) -> Iterator[Metric]:
+        ledger = self._controller.observer.ledger
+        totals = {route.model: ledger.totals(route.model) for route in self._controller.snapshot.routes}
+        yield from _answers(_arms(totals))
+        yield from _comparisons({model: merge_all(windows.values()) for model, windows in totals.items()})
+        yield from _rollouts(self._controller.status().models)
+        yield from self._control()
+
+    def _control(self) -> Iterator[Metric]:
+        generation = self._controller.snapshot.generation
+        live = self._controller.observer.live().values()
+        store = not self._controller.store_trouble
+        yield _gauge("generation", "Generation of the routing truth in force.", generation)
+        yield _gauge("workers_live", "Data-plane workers heard within the last 3 s.", len(live))
+        behind = sum(held != generation for held in live)
+        yield _gauge("workers_behind", "Live workers that do not route by the newest generation yet.", behind)
+        yield _gauge("store_up", "Whether the store did what it was last asked.", store)
+        if self._errands is not None:
+            yield _gauge("registry_up", "Whether the registry did what it was last asked.", not self._errands.trouble)
+            yield _gauge("errands_waiting", "What the registry has not been told yet.", self._errands.waiting)
+
+
+def _arms(totals: Mapping[str, Mapping[Versions, Window]]) -> dict[Arm, LaneTally]:
+    arms: dict[Arm, LaneTally] = {}
+    for model, windows in totals.items():
+        for versions, window in windows.items():
+            for arm, tally in _lanes(model, versions, window):
+                arms[arm] = arms.get(arm, LaneTally()).merged(tally)
+    return arms
+
+
+def _lanes(model: str, versions: Versions, window: Window) -> Iterator[tuple[Arm, LaneTally]]:
+    yield (model, versions.champion, "champion", "live"), window.champion
+    if versions.candidate:
+        yield (model, versions.candidate, "candidate", "live"), window.candidate
+        yield (model, versions.candidate, "candidate", "shadow"), window.candidate_shadow
+        yield (model, versions.champion, "champion", "shadow"), window.champion_shadow
+
+
+def _answers(arms: Mapping[Arm, LaneTally]) -> Iterator[Metric]:
+    requests = CounterMetricFamily("penstock_requests", "Answers of the models, failures included.", labels=_ARM)
+    errors = CounterMetricFamily("penstock_errors", "Failed answers, by what went wrong.", labels=(*_ARM, "code"))
+    latency = HistogramMetricFamily("penstock_latency_seconds", "Time to the end of an answer.", labels=_ARM)
+    for arm, tally in arms.items():
+        requests.add_metric(arm, tally.answers)
+        for code, count in sorted(tally.errors.items()):
+            errors.add_metric((*arm, code), count)
+        latency.add_metric(arm, _buckets(tally.latency), tally.latency.sum_micros / 1e6)
+    yield from (requests, errors, latency)
+
+
+def _buckets(histogram: Histogram) -> Sequence[tuple[str, float]]:
+    counts = [0] * (len(BOUNDS) + 1)
+    for index, count in histogram.counts.items():
+        end = lower_edge(index + 1) / 1e6
+        counts[next((i for i, bound in enumerate(BOUNDS) if end <= bound), len(BOUNDS))] += count
+    return list(zip([*map(str, BOUNDS), "+Inf"], map(float, accumulate(counts)), strict=True))
+
+
+def _comparisons(windows: Mapping[str, Window]) -> Iterator[Metric]:
+    labels = ("model", "outcome")
+    pairs = CounterMetricFamily("penstock_comparisons", "Pairs of answers: agreed, disagreed, skipped.", labels=labels)
+    copies = CounterMetricFamily("penstock_shadow", "Copies: sent, or dropped and why.", labels=labels)
+    fallbacks = CounterMetricFamily(
+        "penstock_fallbacks", "Requests that the champion answered for a failed candidate.", labels=("model",)
+    )
+    for model, window in windows.items():
+        tally = window.agreement
+        pairs.add_metric((model, "agreed"), tally.compared - tally.disagreed)
+        pairs.add_metric((model, "disagreed"), tally.disagreed)
+        pairs.add_metric((model, "skipped"), sum(tally.skipped.values()))
+        copies.add_metric((model, "sent"), window.shadow.sent)
+        for reason, count in sorted(window.shadow.dropped.items()):
+            copies.add_metric((model, f"dropped_{reason}"), count)
+        fallbacks.add_metric((model,), window.fallbacks)
+    yield from (pairs, copies, fallbacks)
+
+
+def _rollouts(models: Iterable[ModelStatus]) -> Iterator[Metric]:
+    percent = GaugeMetricFamily("penstock_ramp_percent", "The candidate's share of the traffic.", labels=("model",))
+    phase = GaugeMetricFamily("penstock_phase", "1 for the phase of the rollout.", labels=("model", "phase"))
+    verdict = GaugeMetricFamily("penstock_gate_verdict", "1 for the verdict.", labels=("model", "gate", "verdict"))
+    progress = GaugeMetricFamily(
+        "penstock_gate_progress",
+        "Part, 0 to 1, of the evidence that a verdict needs.",
+        labels=("model", "gate", "verdict"),
+    )
+    value = GaugeMetricFamily("penstock_gate_value", "What the gate sees, in its unit.", labels=("model", "gate"))
+    limit = GaugeMetricFamily("penstock_gate_limit", "What the gate allows, in its unit.", labels=("model", "gate"))
+    for status in models:
+        percent.add_metric((status.model,), status.percent)
+        _one_hot(phase, (status.model,), Phase, status.phase)
+        for gate in status.rollout.gates if status.rollout else ():
+            labels = (status.model, gate.gate)
+            _one_hot(verdict, labels, Verdict, gate.verdict)
+            progress.add_metric((*labels, Verdict.PASS), gate.toward_pass)
+            progress.add_metric((*labels, Verdict.FAIL), gate.toward_fail)
+            limit.add_metric(labels, gate.limit)
+            if gate.value is not None:
+                value.add_metric(labels, gate.value)
+    yield from (percent, phase, verdict, progress, value, limit)
+
+
+def _one_hot(family: GaugeMetricFamily, labels: tuple[str, ...], kinds: type[StrEnum], present: StrEnum) -> None:
+    for kind in kinds:
+        family.add_metric((*labels, kind), kind is present)
+
+
+def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"penstock_{name}", documentation, value=value)

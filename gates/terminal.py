@@ -1,0 +1,260 @@
+"""The control plane's state as people read it in a terminal: 80 columns are enough, and colours only underline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.constrain import Constrain
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from gates.phases import ENDED
+from gates.ports import AuditRow
+from gates.status import AgreementStatus, ControlStatus, LaneStatus, ModelStatus, RolloutStatus
+from gates.verdict import GateResult, Light, Verdict
+from proxy.snapshot import Phase
+
+CHAMPION = "cyan"
+CANDIDATE = "magenta"
+WIDEST = 100
+TRAFFIC_CELLS = 36
+EVIDENCE_CELLS = 12
+_SCALE = f"{'FAIL':<{EVIDENCE_CELLS}}┃{'PASS':>{EVIDENCE_CELLS}}"
+
+_PHASES = {
+    Phase.IDLE: "bold",
+    Phase.SHADOW: "bold blue",
+    Phase.RAMP: "bold magenta",
+    Phase.BAKE: "bold magenta",
+    Phase.PAUSED: "bold yellow",
+    Phase.AWAITING_APPROVAL: "bold yellow",
+    Phase.PROMOTED: "bold green",
+    Phase.ROLLED_BACK: "bold red",
+}
+_VERDICTS = {
+    Verdict.PASS: ("✔", "green"),
+    Verdict.FAIL: ("✘", "bold red"),
+    Verdict.INSUFFICIENT: ("…", "yellow"),
+}
+_LIGHTS = {Light.GO: "bold green", Light.WARNING: "bold yellow", Light.NO_GO: "bold red"}
+_STAGES = {"done": ("✔", "green"), "now": ("●", "bold magenta"), "ahead": ("○", "dim")}
+_LANES = {
+    "champion": ("champion", CHAMPION),
+    "candidate": ("candidate", CANDIDATE),
+    "champion_shadow": ("champion, on copies", CHAMPION),
+    "candidate_shadow": ("candidate, on copies", CANDIDATE),
+}
+# What a person can do in a phase that waits for one.
+_HINTS = {
+    Phase.IDLE: "penstock start {model} --candidate VERSION",
+    Phase.PAUSED: "penstock resume {model}, or penstock rollback {model}",
+    Phase.AWAITING_APPROVAL: "penstock advance {model}, or penstock rollback {model}",
+}
+
+
+def overview(status: ControlStatus) -> RenderableType:
+    """All models, and the workers that are alive."""
+    models: list[RenderableType] = [model_view(model) for model in status.models]
+    return Group(*(models or [Text("no model is configured", style="yellow")]), workers_view(status))
+
+
+def model_view(status: ModelStatus) -> RenderableType:
+    """One model and its rollout."""
+    parts: list[RenderableType] = [_headline(status), _traffic(status)]
+    if status.rollout is not None:
+        parts += [_climb(status.rollout), *_outlook(status.rollout)]
+    if hint := _HINTS.get(status.phase):
+        parts.append(_line("next", hint.format(model=status.model)))
+    if status.rollout is not None:
+        parts += [Text(), *_traffic_seen(status.rollout), Text(), *_gates(status.rollout)]
+    title = Rule(Text(plain(status.model), style="bold"), align="left", style="dim")
+    return Constrain(Group(title, Padding(Group(*parts), (0, 1, 1, 1))), WIDEST)
+
+
+def workers_view(status: ControlStatus) -> Text:
+    """Who is alive, and who does not route by the newest generation yet."""
+    behind = {name: held for name, held in status.workers.items() if held != status.generation}
+    number = len(status.workers)
+    if not number:
+        return Text(" no worker is alive: no evidence comes in", style="bold red")
+    line = Text.assemble((f" {number} worker{'s' if number > 1 else ''} alive", "dim"))
+    if not behind:
+        return line.append(f", routing by generation {status.generation}", style="dim")
+    for name, held in sorted(behind.items()):
+        line.append(f", {plain(name)} by generation {held} of {status.generation} yet", style="yellow")
+    return line
+
+
+def events_view(rows: Sequence[AuditRow]) -> RenderableType:
+    """What was done, by whom and why, one after the other."""
+    if not rows:
+        return Text("nothing has happened yet", style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("when", "event", "phase", "by", "why"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("when", "event"))
+    for row in rows:
+        when = datetime.fromtimestamp(row.at).strftime("%m-%d %H:%M:%S")
+        style = next((style for phase, style in _PHASES.items() if phase == row.phase), "")
+        event, phase = Text(_words(plain(row.event))), Text(_words(plain(row.phase)), style=style)
+        table.add_row(when, event, phase, Text(plain(row.by)), Text(plain(row.reason)))
+    return table
+
+
+def plain(text: str) -> str:
+    """Text from elsewhere, such as a person's reason, without what would steer the terminal."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _headline(status: ModelStatus) -> Text:
+    line = Text.assemble((_words(status.phase), _PHASES[status.phase]))
+    if status.rollout is not None:
+        line.append(f"   candidate {plain(status.rollout.candidate)}")
+        line.append(f"   started by {plain(status.rollout.started_by)}", style="dim")
+    return line
+
+
+def _traffic(status: ModelStatus) -> Text:
+    """Who serves: the two shares as one bar, in which neither vanishes before it is nothing."""
+    cells = round(status.percent / 100 * TRAFFIC_CELLS)
+    if 0 < status.percent < 100:
+        cells = min(max(cells, 1), TRAFFIC_CELLS - 1)
+    line = Text.assemble((f"champion {plain(status.champion)} ", CHAMPION))
+    line.append("█" * (TRAFFIC_CELLS - cells), style=CHAMPION).append("▒" * cells, style=CANDIDATE)
+    if status.candidate is not None:
+        line.append(f" {status.percent:g} % candidate {plain(status.candidate)}", style=CANDIDATE)
+    return line
+
+
+def _climb(rollout: RolloutStatus) -> Text:
+    """The stages passed, the one that it is in or ended in, and those ahead."""
+    line = Text()
+    for position, stage in enumerate(rollout.stages):
+        fell = rollout.phase is Phase.ROLLED_BACK and position == rollout.position
+        mark, style = _VERDICTS[Verdict.FAIL] if fell else _STAGES[stage.state]
+        line.append(" ─ " if line else "", style="dim").append(f"{mark} {plain(stage.name)}", style)
+    return line
+
+
+def _outlook(rollout: RolloutStatus) -> list[Table]:
+    """How it ended, or what the present stage has and what it lacks before the next one."""
+    if rollout.phase in ENDED:
+        served = f"the candidate answered {rollout.candidate_served:,} requests of clients"
+        return [_line("why", rollout.reason), _line("in all", served)]
+    lines = [_line("so far", f"{_duration(rollout.elapsed)}, {rollout.requests:,} requests in this stage")]
+    if rollout.waiting_for:
+        lines.append(_line("needs", ", ".join(rollout.waiting_for)))
+    return lines
+
+
+def _line(label: str, text: str) -> Table:
+    row = Table.grid()
+    row.add_column(width=8, style="dim")
+    row.add_row(label, Text(plain(text)))
+    return row
+
+
+def _traffic_seen(rollout: RolloutStatus) -> list[RenderableType]:
+    if not any(lane.answers for lane in rollout.lanes.values()):
+        return [Text("no answers in this stage yet", style="dim")]
+    return [_lanes(rollout.lanes), _agreement(rollout.agreement), *_losses(rollout)]
+
+
+def _lanes(lanes: dict[str, LaneStatus]) -> Table:
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim")
+    table.add_column("")
+    for heading in ("answers", "failed", "p50", "p99"):
+        table.add_column(heading, justify="right", min_width=9)
+    for name, (label, style) in _LANES.items():
+        lane = lanes.get(name)
+        if lane is None or not lane.answers:
+            continue
+        failed = Text(f"{lane.failures:,}", style="red" if lane.failures else "")
+        table.add_row(Text(label, style), f"{lane.answers:,}", failed, _ms(lane.p50_ms), _ms(lane.p99_ms))
+    return table
+
+
+def _agreement(agreement: AgreementStatus) -> Text:
+    if agreement.share is None:
+        return Text("no pairs of answers compared yet", style="dim")
+    share = _floor_percent(agreement.share)
+    line = Text.assemble((f"{share} agreement", "bold"), f" over {agreement.compared:,} pairs")
+    if agreement.disagreed:
+        found = sorted(agreement.findings.items(), key=lambda item: -item[1])
+        kinds = ", ".join(f"{plain(kind)} {count:,}" for kind, count in found)
+        line.append(f"; {agreement.disagreed:,} differ: {kinds}")
+    return line
+
+
+def _losses(rollout: RolloutStatus) -> list[Text]:
+    lines = []
+    if rollout.fallbacks:
+        lines.append(Text(f"the champion stepped in for the candidate {rollout.fallbacks:,} times", style="yellow"))
+    if dropped := {why: count for why, count in rollout.shadow_dropped.items() if count}:
+        kinds = ", ".join(f"{plain(why)} {count:,}" for why, count in dropped.items())
+        lines.append(Text(f"copies not made: {kinds}", style="yellow"))
+    return lines
+
+
+def _gates(rollout: RolloutStatus) -> list[RenderableType]:
+    """Each gate: its verdict, how far it is from either, and the value that it saw against its limit."""
+    if not rollout.gates:
+        return [Text("no gates", style="dim")]
+    light = Text.assemble(("gates ", "bold"), (rollout.light, _LIGHTS[rollout.light]))
+    lines: list[RenderableType] = [_columns(light, Text(), Text(_SCALE, style="dim"))]
+    for gate in rollout.gates:
+        mark, style = _VERDICTS[gate.verdict]
+        verdict = Text.assemble((gate.verdict, style), (" advisory" if gate.severity == "advisory" else "", "dim"))
+        lines.append(_columns(Text.assemble((mark, style), f" {plain(gate.gate)}"), verdict, _evidence(gate)))
+        lines.append(Padding(Text(plain(gate.reason), style="dim"), (0, 0, 0, 2)))
+    return lines
+
+
+def _columns(name: Text, verdict: Text, evidence: Text) -> Table:
+    row = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    row.add_column(width=21)
+    row.add_column(width=len(_SCALE))
+    row.add_row(name, verdict, evidence)
+    return row
+
+
+def _evidence(gate: GateResult) -> Text:
+    """A tug of war: from the middle to the left toward FAIL, to the right toward PASS; the end of a side decides."""
+    left, right = (_cells(part) for part in (gate.toward_fail, gate.toward_pass))
+    empty = "─" * EVIDENCE_CELLS
+    line = Text.assemble((empty[left:], "dim"), ("█" * left, "red"), "┃", ("█" * right, "green"))
+    return line.append(empty[right:], style="dim")
+
+
+def _cells(part: float) -> int:
+    """Full only where nothing is lacking."""
+    return EVIDENCE_CELLS if part >= 1 else min(round(part * EVIDENCE_CELLS), EVIDENCE_CELLS - 1)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _floor_percent(share: float) -> str:
+    """Rounded down, so that 100 % means all."""
+    return f"{int(share * 10_000) / 100:.2f} %"
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f} ms" if value < 100 else f"{value:,.0f} ms"
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    days, hours, minutes = whole // 86_400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

@@ -1,0 +1,1 @@
+"""Load on a running Penstock, and the benchmark against the proxies that it replaces."""

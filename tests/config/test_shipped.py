@@ -1,0 +1,89 @@
+"""The configuration that is shipped works as it is, and its schema is that of the code."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gates.checks import Gate
+from gates.configuration import schema
+from gates.document import read
+from gates.settings import load
+from proxy.snapshot import Origin
+
+CONFIG = Path(__file__).parents[2] / "config"
+SHIPPED = CONFIG / "penstock.yaml"
+
+
+def test_it_needs_nothing_but_two_model_servers() -> None:
+    settings = load(SHIPPED)
+    (model,) = settings.models
+    assert settings.mlflow is None
+    assert (model.champion, model.candidate) == ("40", "42")
+    assert model.servers == {"40": (Origin("127.0.0.1", 5001),), "42": (Origin("127.0.0.1", 5002),)}
+    assert {gate.metric for gate in model.gates} == {"error_rate", "latency", "agreement"}
+    assert all(gate.severity == "critical" for gate in model.gates)
+
+
+def test_its_commented_lines_work_as_well(tmp_path: Path) -> None:
+    text = re.sub(r"(?m)^# (mlflow:|  tracking_uri:|  experiment:)", r"\1", SHIPPED.read_text())
+    gates = re.sub(r"(?m)^# (tail:|  )", r"\1", (CONFIG / "gates" / "default.yaml").read_text())
+    (tmp_path / "gates").mkdir()
+    (tmp_path / "gates" / "default.yaml").write_text(gates)
+    (tmp_path / "penstock.yaml").write_text(text.replace('champion: "40"', 'champion: "@champion"'))
+    settings = load(tmp_path / "penstock.yaml")
+    assert settings.mlflow is not None
+    assert settings.mlflow.experiment == "penstock"
+    assert settings.models[0].gates[-1] == Gate("tail", "latency", 1.0, 0.999, "advisory")
+
+
+def test_it_spells_out_the_defaults(tmp_path: Path) -> None:
+    (shipped,) = load(SHIPPED).models
+    bare = tmp_path / "penstock.yaml"
+    bare.write_text('models: {fraud_detector: {servers: {"40": ["http://h"]}, champion: "40"}}')
+    (default,) = load(bare).models
+    for setting in ("path_prefix", "timeout", "max_body", "shadow", "agreement", "plan", "budget"):
+        assert getattr(shipped, setting) == getattr(default, setting), setting
+
+
+def test_the_schema_is_that_of_the_code() -> None:
+    """`penstock config schema > config/penstock.schema.json` writes it anew."""
+    assert (CONFIG / "penstock.schema.json").read_text() == json.dumps(schema(), indent=2) + "\n"
+    assert SHIPPED.read_text().startswith("# yaml-language-server: $schema=penstock.schema.json\n")
+
+
+def properties(node: object) -> Iterator[tuple[str, dict[str, object]]]:
+    if isinstance(node, dict):
+        yield from node.get("properties", {}).items()
+        for below in node.values():
+            yield from properties(below)
+
+
+def test_every_key_is_described_and_all_but_three_have_a_default_or_can_be_left_out() -> None:
+    made = schema()
+    keys = list(properties(made))
+    assert len(keys) > 50
+    assert all(value.get("description") for _, value in keys)
+    assert made["required"] == ["models"]
+    definitions = made["$defs"]
+    assert isinstance(definitions, dict)
+    assert definitions["ModelKeys"]["required"] == ["servers", "champion"]
+    assert "null" not in json.dumps(made)
+
+
+def valid(value: object) -> bool:
+    """By the schema alone, where a validator of schemas is installed; else by the code that it was made from."""
+    if importlib.util.find_spec("jsonschema") is None:
+        return load(SHIPPED).path == SHIPPED
+    jsonschema = importlib.import_module("jsonschema")
+    return bool(jsonschema.Draft202012Validator(schema()).is_valid(value))
+
+
+def test_the_shipped_file_fits_the_schema() -> None:
+    document = read(SHIPPED)
+    assert document.problems == ()
+    assert valid(document.value)

@@ -1,0 +1,185 @@
+"""The ends that the control plane's ports have in tests: a clock that is told the time, a store and a registry in
+memory that can be told to fail."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from gates.decision import Rollout
+from gates.ports import (
+    AuditRow,
+    Commit,
+    Errand,
+    RegistryError,
+    RolloutFacts,
+    Serving,
+    StageClock,
+    StaleGeneration,
+    State,
+    StoreError,
+    Trial,
+    WorkerSample,
+)
+from proxy.snapshot import Snapshot
+
+
+@dataclass
+class FakeClock:
+    """Both clocks stand still until `advance`; wall time may also be set to anything."""
+
+    seconds: float = 1000.0
+    now: float = 1_700_000_000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def wall(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.now += seconds
+
+
+@dataclass
+class MemoryStore:
+    """`gates.ports.Store` and `Outbox` by the same laws as the real one, which tests/gates/adapters/test_store.py holds
+    both to. While `broken` is set every call fails with it; while `gate` is clear every call hangs."""
+
+    broken: str = ""
+    gate: threading.Event = field(default_factory=threading.Event)
+    audit: list[AuditRow] = field(default_factory=list)
+    errands: list[Errand] = field(default_factory=list)
+    rollouts: dict[str, Rollout] = field(default_factory=dict)
+    servings: dict[str, Serving] = field(default_factory=dict)
+    snapshot: Snapshot = field(default_factory=lambda: State().snapshot)
+    windows: dict[tuple[str, str, int], WorkerSample] = field(default_factory=dict)
+    clocks: dict[str, StageClock] = field(default_factory=dict)
+    numbers: count[int] = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def load(self) -> State:
+        self._answer()
+        newest: dict[str, Rollout] = {}
+        for rollout in sorted(self.rollouts.values(), key=lambda rollout: rollout.begun):
+            newest[rollout.model] = rollout
+        return State(
+            self.snapshot,
+            tuple(self.servings.values()),
+            tuple(newest.values()),
+            frozenset(Trial(r.model, r.champion, r.candidate) for r in self.rollouts.values()),
+            tuple(self.clocks.values()),
+            tuple(self.windows.values()),
+        )
+
+    def commit(self, commit: Commit) -> None:
+        self._answer()
+        generation = commit.snapshot.generation
+        if self.snapshot.generation != generation - 1:
+            raise StaleGeneration(f"generation {generation} does not follow {self.snapshot.generation}")
+        self.snapshot = commit.snapshot
+        self.audit.extend(commit.audit)
+        self.errands.extend(Errand(next(self.numbers), kind, body) for kind, body in commit.errands)
+        for model in commit.gone:
+            self.servings.pop(model, None)
+        self.servings.update({serving.model: serving for serving in commit.servings})
+        self.rollouts.update({rollout.id: rollout for rollout in commit.rollouts})
+        for rollout in commit.rollouts:
+            if rollout.begun == generation:
+                self._drop_predecessors(rollout)
+
+    def keep(self, samples: Sequence[WorkerSample], clocks: Sequence[StageClock]) -> int:
+        self._answer()
+        for sample in samples:
+            key = (sample.worker, sample.sample.model, sample.sample.epoch)
+            if key not in self.windows or self.windows[key].sequence <= sample.sequence:
+                self.windows[key] = sample
+        for clock in clocks:
+            if clock.rollout not in self.clocks or self.clocks[clock.rollout].epoch <= clock.epoch:
+                self.clocks[clock.rollout] = clock
+        return self.snapshot.generation
+
+    def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
+        self._answer()
+        return [row for row in reversed(self.audit) if model in (None, row.model)][:limit]
+
+    def waiting(self) -> Sequence[Errand]:
+        self._answer()
+        return list(self.errands)
+
+    def done(self, errand: int) -> None:
+        self._answer()
+        self.errands = [waiting for waiting in self.errands if waiting.id != errand]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _answer(self) -> None:
+        self.gate.wait(10)
+        if self.broken:
+            raise StoreError(self.broken)
+
+    def _drop_predecessors(self, rollout: Rollout) -> None:
+        self.windows = {
+            key: sample
+            for key, sample in self.windows.items()
+            if sample.sample.model != rollout.model or sample.sample.epoch >= rollout.begun
+        }
+        self.clocks = {
+            name: clock
+            for name, clock in self.clocks.items()
+            if name == rollout.id or name not in self.rollouts or self.rollouts[name].model != rollout.model
+        }
+
+
+@dataclass
+class FakeRegistry:
+    """`gates.ports.Registry` that remembers what it was told, and knows the aliases it was given.
+
+    `trouble` answers, for each call, what is wrong with it ("" for nothing)."""
+
+    aliases: dict[tuple[str, str], str] = field(default_factory=dict)
+    trouble: Callable[[str, str], str] = lambda act, model: ""
+    told: list[tuple[str, RolloutFacts, tuple[object, ...]]] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def resolve(self, model: str, reference: str) -> str:
+        self.asked.append((model, reference))
+        self._fail("resolve", model)
+        if (model, reference) not in self.aliases:
+            raise RegistryError(f"model {model} has no {reference}")
+        return self.aliases[model, reference]
+
+    def begin(self, facts: RolloutFacts, parameters: Mapping[str, str], by: str, at: float) -> None:
+        self._tell("begin", facts, parameters, by, at)
+
+    def measure(self, facts: RolloutFacts, figures: Mapping[str, float], at: float) -> None:
+        self._tell("measure", facts, figures, at)
+
+    def finish(
+        self,
+        facts: RolloutFacts,
+        outcome: str,
+        by: str,
+        reason: str,
+        at: float,
+        decisions: Sequence[Mapping[str, object]],
+    ) -> None:
+        self._tell("finish", facts, outcome, by, reason, at, decisions)
+
+    @property
+    def acts(self) -> list[str]:
+        return [act for act, _, _ in self.told]
+
+    def _tell(self, act: str, facts: RolloutFacts, *rest: object) -> None:
+        self._fail(act, facts.model)
+        self.told.append((act, facts, rest))
+
+    def _fail(self, act: str, model: str) -> None:
+        if trouble := self.trouble(act, model):
+            raise RegistryError(trouble)

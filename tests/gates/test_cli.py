@@ -1,0 +1,295 @@
+"""The command line: what it says, and what its exit status means."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+import proxy
+from gates.cli import run
+from gates.cli.processes import snapshot_cache
+from gates.cli.watching import Seen, looks
+from gates.client import ControlFailed
+from gates.exits import Exit, Failure
+from gates.status import ControlStatus
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+# As the installed script does it: the current directory is not on the path.
+PENSTOCK = [sys.executable, "-P", "-m", "gates"]
+COMMANDS = ("serve", "control", "proxy", "demo", "status", "start", "advance", "pause", "resume", "rollback", "promote")
+
+SOUND = """\
+models:
+  fraud_detector:
+    servers: {"40": [http://127.0.0.1:5001], "42": [http://127.0.0.1:5002]}
+    champion: "40"
+"""
+UNSOUND = SOUND + '    champoin: "40"\nlisten: 8080\n'
+
+
+def called(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PENSTOCK, *arguments],
+        cwd=cwd,
+        env=ENVIRONMENT | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def process(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [*PENSTOCK, *arguments]
+    started = subprocess.Popen(command, cwd=cwd, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    try:
+        yield started
+    finally:
+        if started.poll() is None:
+            started.kill()
+        started.communicate()
+
+
+def until_alive(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urlopen(f"{url}/-/live", timeout=60) as answer:
+                assert answer.status == 200
+                return
+        except OSError:
+            assert time.monotonic() < deadline, f"{url} never answered"
+            time.sleep(0.02)
+
+
+# help
+
+
+def test_alone_it_says_where_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    shown = capsys.readouterr().out
+    assert "penstock demo" in shown
+    assert "Exit status" in shown
+    assert all(f"\n  {command} " in shown for command in (*COMMANDS, "events", "config"))
+    assert "..." not in shown.partition("Commands:")[2], "a summary is too long for its line"
+
+
+@pytest.mark.parametrize(
+    "words", [*[(name,) for name in (*COMMANDS, "events")], ("config", "validate"), ("config", "schema")]
+)
+def test_each_command_teaches_itself_by_an_example(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*words, "--help"]) == 0
+    assert f"\n    penstock {' '.join(words)}" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"penstock {proxy.__version__}\n"
+
+
+# exit statuses
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["bogus"], "No such command 'bogus': see `penstock --help`"),
+        (["start", "fraud_detector"], "Missing option '--candidate': see `penstock start --help`"),
+        (["rollback", "fraud_detector"], "Missing option '--reason': see `penstock rollback --help`"),
+        (["advance"], "Missing argument 'MODEL': see `penstock advance --help`"),
+        (["proxy", "--workers", "none"], "Invalid value for '--workers'"),
+        (["proxy", "--listen", "8080"], "expected HOST:PORT"),
+        (["proxy", "--control", "somewhere"], "expected http://host:port"),
+        (["status", "--control", "somewhere"], "--control takes http://HOST:PORT"),
+        (["config"], "Missing command: see `penstock config --help`"),
+    ],
+)
+def test_wrong_usage_is_never_a_verdict(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == Exit.USAGE
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert shown.startswith("penstock: ")
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "--watch"], ["events", "m"], ["pause", "m"]])
+def test_a_control_plane_that_is_not_there(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--control", f"http://127.0.0.1:{free_port()}"]) == Exit.UNAVAILABLE
+    shown = capsys.readouterr().err
+    assert "start one with `penstock serve`" in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_verdict(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*PENSTOCK, "config", "schema"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    os.close(writing)
+    assert done.returncode >= 3
+
+
+# configuration
+
+
+def test_a_sound_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "penstock.yaml"
+    file.write_text(SOUND)
+    assert run(["config", "validate", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}: sound; models: fraud_detector\n"
+
+
+@pytest.mark.parametrize("command", [["config", "validate"], ["serve", "--config"], ["control", "--config"]])
+def test_every_problem_has_its_file_line_and_key(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "penstock.yaml").write_text(UNSOUND)
+    done = called(*command, "penstock.yaml", cwd=tmp_path)
+    assert done.returncode == Exit.CONFIGURATION
+    assert done.stdout == ""
+    problems = done.stderr.splitlines()
+    assert len(problems) == 2
+    assert problems[0].startswith("penstock.yaml:5: models.fraud_detector.champoin: ")
+    assert problems[1].startswith("penstock.yaml:6: listen: ")
+    assert list(tmp_path.iterdir()) == [tmp_path / "penstock.yaml"], "nothing was started"
+
+
+def test_the_configuration_is_also_named_by_the_environment(tmp_path: Path) -> None:
+    done = called("config", "validate", cwd=tmp_path, PENSTOCK_CONFIG="elsewhere.yaml")
+    assert done.returncode == Exit.CONFIGURATION
+    assert "elsewhere.yaml" in done.stderr
+
+
+def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "schema"]) == 0
+    assert "models" in json.loads(capsys.readouterr().out)["properties"]
+
+
+@pytest.mark.parametrize(
+    ("store", "state_dir", "cache"),
+    [
+        ("sqlite:///penstock.db", None, "penstock.snapshot.json"),
+        ("sqlite:///state/live.db", None, "state/live.snapshot.json"),
+        ("sqlite:////{tmp}/live.db", None, "{tmp}/live.snapshot.json"),
+        ("postgresql+psycopg://me@host/penstock", None, "penstock.snapshot.json"),
+        ("postgresql+psycopg://me@host/penstock", "state", "state/penstock.snapshot.json"),
+        ("sqlite:///other.db", "state", "state/penstock.snapshot.json"),
+    ],
+)
+def test_the_last_snapshot_is_kept_beside_the_store(
+    store: str, state_dir: str | None, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp = str(tmp_path).removeprefix("/")
+    kept = snapshot_cache(store.replace("{tmp}", tmp), Path(state_dir) if state_dir else None)
+    assert kept == Path(cache.replace("{tmp}", f"/{tmp}"))
+    assert kept.parent.is_dir()
+
+
+def test_a_state_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Failure, match="--state-dir"):
+        snapshot_cache("postgresql+psycopg://me@host/penstock", tmp_path / "file" / "state")
+
+
+# the data plane alone
+
+
+def test_the_command_line_is_light() -> None:
+    heavy = "httpx2 mlflow numpy prometheus_client pydantic rich sqlalchemy starlette uvicorn watchfiles yaml"
+    code = f"import sys, gates.cli; print(*set('{heavy}'.split()) & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == [], done.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_proxy_runs_without_the_control_planes_packages(workers: int, tmp_path: Path) -> None:
+    """As in its image; and a folder of the same name where it is called does not take its place."""
+    absent = ("alembic", "httpx2", "mlflow", "prometheus_client", "sqlalchemy", "starlette", "watchfiles", "yaml")
+    for package in absent:
+        (tmp_path / "absent").mkdir(exist_ok=True)
+        (tmp_path / "absent" / f"{package}.py").write_text("raise ImportError('not in the data plane')")
+    (tmp_path / "proxy").mkdir()
+    (tmp_path / "proxy" / "__init__.py").write_text("raise ImportError('not ours')")
+    port = free_port()
+    arguments = ["--listen", f"127.0.0.1:{port}", "--control", "http://127.0.0.1:9", "--workers", str(workers)]
+    environment = ENVIRONMENT | {"PYTHONPATH": f"{tmp_path / 'absent'}:{ROOT}"}
+    started = subprocess.Popen(
+        [*PENSTOCK, "proxy", *arguments], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until_alive(f"http://127.0.0.1:{port}")
+        started.terminate()
+        _, said = started.communicate(timeout=60)
+    finally:
+        started.kill()
+    assert started.returncode in (0, -signal.SIGTERM), said
+    assert "Traceback" not in said
+
+
+def test_a_data_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = called("proxy", "--listen", address, "--control", "http://127.0.0.1:9", cwd=tmp_path)
+    assert done.returncode == Exit.UNAVAILABLE
+    assert re.fullmatch(r"penstock: cannot listen on [0-9.:]+: Address already in use; .*\n", done.stderr)
+
+
+# watching
+
+
+def test_a_watch_survives_a_control_plane_that_goes_away() -> None:
+    first = ControlStatus(1, (), {})
+    answers = iter([first, ControlFailed("gone", Exit.UNAVAILABLE), ControlFailed("gone", Exit.UNAVAILABLE), None])
+
+    def look() -> ControlStatus:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer or replace(first, generation=2)
+
+    seen = looks(look, every=0.0)
+    assert next(seen) == Seen(first)
+    for _ in range(2):
+        lost = next(seen)
+        assert (lost.status, lost.trouble) == (first, "gone")
+        assert lost.age > 0
+    assert next(seen) == Seen(replace(first, generation=2))
+
+
+@pytest.mark.parametrize("answers", [[Exit.UNAVAILABLE], [None, Exit.REFUSED]])
+def test_a_watch_ends_where_it_cannot_begin_or_is_refused(answers: list[Exit | None]) -> None:
+    given = iter(answers)
+
+    def look() -> ControlStatus:
+        status = next(given)
+        if status is not None:
+            raise ControlFailed("no", status)
+        return ControlStatus(1, (), {})
+
+    with pytest.raises(ControlFailed):
+        list(looks(look, every=0.0))

@@ -1,0 +1,576 @@
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import msgspec
+import pytest
+from uvicorn._types import ASGISendCallable
+
+from proxy.routing import bucket_of
+from proxy.snapshot import ModelRoute, Origin, Sticky
+from proxy.window import Window
+from tests.servers import (
+    HANG,
+    JSON,
+    READ,
+    RESET,
+    Background,
+    ModelServer,
+    Script,
+    Scripted,
+    Seen,
+    eventually,
+    predicting,
+    refusing,
+    reply,
+    whole,
+)
+from tests.wire import Client, CutOff, Reply, call, request
+from tests.workers import LocalWorker, target
+
+BODY = b'{"inputs": [[1, 2, 3]]}'
+
+
+@pytest.fixture(scope="module")
+def champion(background: Background) -> Iterator[ModelServer]:
+    with ModelServer(background) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def candidate(background: Background) -> Iterator[ModelServer]:
+    with ModelServer(background) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def worker(background: Background) -> Iterator[LocalWorker]:
+    with LocalWorker(background) as local:
+        yield local
+
+
+class Scene:
+    """One worker, a champion and a candidate; each scene counts in an epoch of its own."""
+
+    epochs = 0
+
+    def __init__(self, worker: LocalWorker, champion: ModelServer, candidate: ModelServer) -> None:
+        self.worker, self.champion, self.candidate = worker, champion, candidate
+        for server in (champion, candidate):
+            server.handler = predicting(1.0)
+            server.seen.clear()
+        Scene.epochs += 1
+        self.route = ModelRoute("m", "/", target("40", champion), epoch=Scene.epochs, salt="s", timeout=5.0)
+        self.port = worker.port
+        worker.route(self.route)
+
+    def routed(self, **changes: object) -> Scene:
+        self.route = replace(self.route, **changes)  # type: ignore[arg-type]
+        self.worker.route(self.route)
+        return self
+
+    def ramped(self, ramp_bp: int, server: ModelServer | Scripted | Origin | None = None, **changes: object) -> Scene:
+        """`ramp_bp` of the traffic to the candidate, and no copies."""
+        no_copies = replace(self.route.shadow, share_bp=0)
+        trial = target("42", server or self.candidate)
+        return self.routed(candidate=trial, ramp_bp=ramp_bp, shadow=no_copies, **changes)
+
+    @property
+    def window(self) -> Window:
+        return self.worker.window(self.route)
+
+    def post(self, path: str = "/invocations", *fields: tuple[str, str], body: bytes = BODY) -> Reply:
+        return call(self.port, "POST", path, [JSON, *fields], body)
+
+
+@pytest.fixture
+def scene(worker: LocalWorker, champion: ModelServer, candidate: ModelServer) -> Iterator[Scene]:
+    made = Scene(worker, champion, candidate)
+    yield made
+    eventually(worker.idle)
+
+
+# What a client sees
+
+
+def test_the_champion_answers_and_the_answer_says_so(scene: Scene) -> None:
+    answer = scene.post()
+    assert (answer.status, answer.body) == (200, b'{"predictions":[1.0]}')
+    assert answer["content-type"] == "application/json"
+    assert answer["x-penstock-model"] == "m"
+    assert answer["x-penstock-version"] == "40"
+    assert answer["x-penstock-variant"] == "champion"
+    assert "x-penstock-fallback" not in answer
+    (seen,) = scene.champion.seen
+    assert (seen.method, seen.target, seen.body) == ("POST", b"/invocations", BODY)
+    lane = scene.window.champion
+    assert (lane.answers, lane.statuses, lane.errors) == (1, {"2xx": 1}, {})
+
+
+def test_the_candidate_answers_its_share_and_the_answer_says_so(scene: Scene) -> None:
+    answer = scene.ramped(10_000).post()
+    assert answer["x-penstock-version"] == "42"
+    assert answer["x-penstock-variant"] == "candidate"
+    assert (scene.window.candidate.answers, scene.window.champion.answers) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [("abc-1.2:3_X", True), ("two words", False), ("<script>", False), ("a" * 129, False)]
+)
+def test_a_sane_request_id_is_kept_and_any_other_replaced(scene: Scene, sent: str, kept: bool) -> None:
+    answer = scene.post("/", ("x-request-id", sent))
+    (seen,) = scene.champion.seen
+    assert answer["x-request-id"] == seen["x-request-id"]
+    assert (answer["x-request-id"] == sent) == kept
+    assert re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", answer["x-request-id"])
+
+
+def test_requests_without_an_id_get_one_each(scene: Scene) -> None:
+    assert len({scene.post()["x-request-id"] for _ in range(20)}) == 20
+
+
+def test_an_upstream_does_not_speak_for_the_proxy(scene: Scene) -> None:
+    async def boasting(seen: Seen, send: ASGISendCallable) -> None:
+        await reply(send, b"{}", fields=[("x-penstock-variant", "candidate"), ("x-request-id", "theirs")])
+
+    scene.champion.handler = boasting
+    answer = scene.post("/", ("x-request-id", "ours"))
+    assert answer["x-penstock-variant"] == "champion"
+    assert answer["x-request-id"] == "ours"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/a%2Fb/c%20d?x=1&x=2&y=%26", "/a//b?", "/a?b?c#"[:-1], "/v1/models/m:predict?q=%E2%82%AC"]
+)
+def test_path_and_query_reach_the_upstream_byte_for_byte(background: Background, scene: Scene, path: str) -> None:
+    with Scripted(background, [READ, whole(b"ok"), HANG]) as upstream:
+        scene.routed(champion=target("40", upstream)).post(path)
+        assert upstream.requests[0].startswith(b"POST %b HTTP/1.1\r\n" % path.encode())
+
+
+def test_fields_go_both_ways_in_order_and_repeated_and_hop_by_hop_ones_end_here(scene: Scene) -> None:
+    async def repeating(seen: Seen, send: ASGISendCallable) -> None:
+        fields = [
+            ("set-cookie", "b=2"),
+            ("x-a", "1"),
+            ("set-cookie", "a=1"),
+            ("keep-alive", "timeout=9"),
+            ("x-drop", "1"),
+        ]
+        await reply(send, b"{}", fields=[*fields, ("connection", "x-drop")])
+
+    scene.champion.handler = repeating
+    sent = [
+        ("x-tag", "2"),
+        ("accept", "a"),
+        ("x-tag", "1"),
+        ("x-hop", "1"),
+        ("connection", "x-hop"),
+        ("te", "trailers"),
+    ]
+    answer = scene.post("/", *sent)
+    (seen,) = scene.champion.seen
+    assert [field for field in seen.fields if field in sent] == [("x-tag", "2"), ("accept", "a"), ("x-tag", "1")]
+    assert seen["x-forwarded-for"] == "127.0.0.1"
+    assert seen["x-forwarded-host"] == "proxy.test"
+    assert seen["host"] == scene.champion.origin.authority
+    assert answer.all("set-cookie") == ["b=2", "a=1"]
+    assert "keep-alive" not in answer
+    assert "x-drop" not in answer
+
+
+def test_nothing_is_added_to_what_the_client_asked(scene: Scene) -> None:
+    call(scene.port, "GET", "/")
+    (seen,) = scene.champion.seen
+    ours = {"host", "x-request-id", "via", "x-forwarded-proto", "x-forwarded-for", "x-forwarded-host"}
+    assert {name for name, _ in seen.fields} == ours
+
+
+@pytest.mark.parametrize(
+    ("raw", "method", "status", "body", "framing"),
+    [
+        (whole(b"hello"), "GET", 200, b"hello", "length"),
+        (whole(b""), "GET", 200, b"", "length"),
+        (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "GET",
+            200,
+            b"hello",
+            "chunked",
+        ),
+        (b"HTTP/1.1 200 OK\r\n\r\nhello", "GET", 200, b"hello", "chunked"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n", "HEAD", 200, b"", "none"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", "GET", 204, b"", "none"),
+        (b"HTTP/1.1 304 Not Modified\r\netag: x\r\ncontent-length: 9\r\n\r\n", "GET", 304, b"", "none"),
+        (b"HTTP/1.1 103 Early\r\nlink: x\r\n\r\n" + whole(b"hello"), "GET", 200, b"hello", "length"),
+        (whole(b"gone", 410), "DELETE", 410, b"gone", "length"),
+    ],
+    ids=["length", "empty", "chunked", "until the close", "HEAD", "204", "304", "103 before", "410"],
+)
+def test_every_framing_comes_through(
+    background: Background, scene: Scene, raw: bytes, method: str, status: int, body: bytes, framing: str
+) -> None:
+    closing: Script = [] if raw.endswith(b"\r\n\r\nhello") and b"length" not in raw else [HANG]
+    with Scripted(background, [READ, raw, *closing]) as upstream, Client(scene.port) as client:
+        scene.routed(champion=target("40", upstream))
+        for _ in range(2):
+            answer = client.request(method, "/")
+            assert (answer.status, answer.body, answer.framing) == (status, body, framing)
+
+
+def test_the_length_that_head_is_told_is_kept(background: Background, scene: Scene) -> None:
+    with Scripted(background, [READ, b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n", HANG]) as upstream:
+        scene.routed(champion=target("40", upstream))
+        assert call(scene.port, "HEAD", "/")["content-length"] == "999"
+
+
+def test_an_old_client_gets_an_unchunked_body(background: Background, scene: Scene) -> None:
+    chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    with Scripted(background, [READ, chunked, HANG]) as upstream, Client(scene.port) as client:
+        scene.routed(champion=target("40", upstream))
+        client.send(request("GET", "/", version="1.0"))
+        answer = client.read()
+        assert (answer.body, answer.framing) == (b"hello", "close")
+
+
+def test_large_bodies_come_whole_both_ways_to_a_slow_reader(scene: Scene) -> None:
+    body = bytes(range(256)) * 20_480
+
+    async def echoing(seen: Seen, send: ASGISendCallable) -> None:
+        await reply(send, seen.body)
+
+    scene.champion.handler = echoing
+    with Client(scene.routed(timeout=15.0).port, receive_buffer=16_384) as client:
+        client.send(request("POST", "/", body=body))
+        _, status, fields = client.read_head()
+        assert (status, dict(fields)["content-length"]) == (200, str(len(body)))
+        received = bytearray()
+        while len(received) < len(body):
+            received += client.read_some(262_144)
+            time.sleep(0.005)
+        assert received == body
+
+
+def test_events_come_as_they_are_sent(background: Background, scene: Scene) -> None:
+    """The server sends each event only when the client has read the one before."""
+    read: asyncio.Queue[None] = asyncio.Queue()
+
+    async def events(seen: Seen, send: ASGISendCallable) -> None:
+        fields = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": fields, "trailers": False})
+        for number in range(3):
+            await send({"type": "http.response.body", "body": b"data: %d\n\n" % number, "more_body": True})
+            await read.get()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    scene.champion.handler = events
+    with Client(scene.port) as client:
+        client.send(request("GET", "/"))
+        assert dict(client.read_head()[2])["content-type"] == "text/event-stream"
+        for number in range(3):
+            assert client.read_chunk() == b"data: %d\n\n" % number
+            background.call(lambda: read.put_nowait(None))
+        assert client.read_chunk() == b""
+
+
+def test_a_request_sees_one_snapshot(background: Background, scene: Scene) -> None:
+    """The snapshot changes while it is under way: it is counted under the one that routed it."""
+    held = asyncio.Event()
+
+    async def holding(seen: Seen, send: ASGISendCallable) -> None:
+        await held.wait()
+        await reply(send, b"{}")
+
+    scene.champion.handler = holding
+    before = scene.route
+    with Client(scene.port) as client:
+        client.send(request("GET", "/"))
+        eventually(lambda: scene.champion.seen)
+        scene.ramped(10_000, epoch=before.epoch + 1000)
+        background.call(held.set)
+        assert client.read()["x-penstock-version"] == "40"
+    assert scene.worker.window(before).champion.answers == 1
+    assert scene.window.champion.answers == 0
+
+
+# Who serves
+
+
+def _variants(scene: Scene, ask: Callable[[str], Reply]) -> dict[str, str]:
+    return {f"user-{number}": ask(f"user-{number}")["x-penstock-variant"] for number in range(100)}
+
+
+@pytest.mark.parametrize("ramp", [0, 100, 2500, 5000, 10_000])
+def test_the_ramp_splits_exactly_by_bucket(scene: Scene, ramp: int) -> None:
+    scene.ramped(ramp)
+    with Client(scene.port) as client:
+        served = _variants(scene, lambda user: client.request("POST", "/", [("x-request-id", user)], BODY))
+    due = {user: "candidate" if bucket_of("s", user.encode()) < ramp else "champion" for user in served}
+    assert served == due
+    assert scene.window.candidate.answers == list(due.values()).count("candidate")
+    assert len(scene.candidate.seen) == scene.window.candidate.answers
+    assert scene.window.champion.answers == list(due.values()).count("champion")
+
+
+@pytest.mark.parametrize(
+    ("sticky", "fields", "body"),
+    [
+        (Sticky("header", "x-user-id"), lambda user: [("X-User-Id", user)], lambda user: BODY),
+        (Sticky("cookie", "session"), lambda user: [("cookie", f"a=1; session={user}; b=2")], lambda user: BODY),
+        (Sticky("json", "user.id"), lambda user: [], lambda user: b'{"user": {"id": "%b"}}' % user.encode()),
+    ],
+    ids=["header", "cookie", "json"],
+)
+def test_a_unit_stays_where_it_is(
+    scene: Scene,
+    sticky: Sticky,
+    fields: Callable[[str], list[tuple[str, str]]],
+    body: Callable[[str], bytes],
+) -> None:
+    scene.ramped(5000, sticky=sticky)
+    with Client(scene.port) as client:
+        first, second = (
+            _variants(scene, lambda user: client.request("POST", "/", fields(user), body(user))) for _ in range(2)
+        )
+    due = {user: "candidate" if bucket_of("s", user.encode()) < 5000 else "champion" for user in first}
+    assert first == second == due
+    assert set(due.values()) == {"champion", "candidate"}
+
+
+def test_models_are_told_apart_by_their_longest_prefix(scene: Scene) -> None:
+    other = replace(scene.route, model="n", path_prefix="/n", champion=target("7", scene.candidate))
+    scene.worker.route(scene.route, other)
+    assert scene.post("/n/invocations")["x-penstock-model"] == "n"
+    assert scene.post("/not")["x-penstock-model"] == "m"
+    assert [seen.target for seen in scene.candidate.seen] == [b"/n/invocations"]
+
+
+# What does not reach an upstream
+
+
+def _error(answer: Reply) -> tuple[int, str]:
+    return answer.status, msgspec.json.decode(answer.body)["error"]
+
+
+def test_an_unknown_model_is_not_found(scene: Scene) -> None:
+    scene.routed(path_prefix="/known")
+    assert _error(scene.post("/other")) == (404, "unknown_model")
+    assert scene.champion.seen == []
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_over_the_limit_is_too_large(scene: Scene, chunked: bool) -> None:
+    scene.routed(max_body=1000)
+    with Client(scene.port) as client:
+        if chunked:
+            client.send(
+                b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n"
+                + b"x" * 1001
+                + b"\r\n0\r\n\r\n"
+            )
+        else:
+            client.send(request("POST", "/", body=b"x" * 1001))
+        assert _error(client.read()) == (413, "body_too_large")
+        assert client.request("POST", "/", body=b"x" * 1000).status == 200
+    assert [len(seen.body) for seen in scene.champion.seen] == [1000]
+
+
+def test_a_body_that_says_it_is_too_large_is_refused_unread(scene: Scene) -> None:
+    """With Expect, before the client sends it."""
+    scene.routed(max_body=1000)
+    with Client(scene.port) as client:
+        client.send(b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 1001\r\n\r\n")
+        answer = client.read()
+        assert (_error(answer), answer.interim) == ((413, "body_too_large"), ())
+
+
+def test_without_a_snapshot_nothing_is_served(background: Background) -> None:
+    with LocalWorker(background) as worker:
+        worker.worker.holder.current = None
+        assert _error(call(worker.port, "GET", "/")) == (503, "no_snapshot")
+
+
+FAILING: dict[str, tuple[Script, int, str]] = {
+    "closing": ([READ], 502, "closed"),
+    "resetting": ([READ, RESET], 502, "closed"),
+    "hanging": ([READ, HANG], 504, "timeout"),
+    "malformed": ([READ, b"nonsense\r\n\r\n"], 502, "malformed"),
+    "dripping its head": ([READ, *[b"H", b"T", b"T", b"P", 9.0]], 504, "timeout"),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_champion_that_fails_is_a_gateway_error(background: Background, scene: Scene, name: str) -> None:
+    script, status, code = FAILING[name]
+    with Scripted(background, script) as upstream:
+        answer = scene.routed(champion=target("40", upstream), timeout=0.3).post()
+        assert _error(answer) == (status, code)
+        assert scene.window.champion.errors == {code: 1}
+        eventually(scene.worker.idle)
+
+
+def test_a_champion_that_refuses_is_a_gateway_error(scene: Scene) -> None:
+    with refusing() as origin:
+        assert _error(scene.routed(champion=target("40", origin)).post()) == (502, "connect")
+        assert scene.window.champion.errors == {"connect": 1}
+
+
+def test_the_champions_own_errors_come_through(scene: Scene) -> None:
+    scene.champion.handler = predicting(status=503)
+    answer = scene.post()
+    assert (answer.status, answer["x-penstock-variant"]) == (503, "champion")
+    assert scene.window.champion.errors == {"status_5xx": 1}
+
+
+# The shield
+
+
+def _shielded(scene: Scene, code: str) -> None:
+    answer = scene.post()
+    assert (answer.status, answer.body) == (200, b'{"predictions":[1.0]}')
+    assert answer["x-penstock-variant"] == "champion"
+    assert answer["x-penstock-version"] == "40"
+    assert answer["x-penstock-fallback"] == "candidate-error"
+    window = scene.window
+    assert (window.candidate.answers, window.candidate.errors, window.fallbacks) == (1, {code: 1}, 1)
+    assert (window.champion.answers, window.champion.errors) == (1, {})
+    assert window.shadow.offered == 0
+    eventually(scene.worker.idle)
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_the_champion_answers_for_a_candidate_that_fails(background: Background, scene: Scene, name: str) -> None:
+    script, _, code = FAILING[name]
+    with Scripted(background, script) as upstream:
+        _shielded(scene.ramped(10_000, upstream, timeout=0.3), code)
+
+
+def test_the_champion_answers_for_a_candidate_that_refuses(scene: Scene) -> None:
+    with refusing() as origin:
+        _shielded(scene.ramped(10_000, origin), "connect")
+
+
+@pytest.mark.parametrize("status", [500, 503, 599])
+def test_the_champion_answers_for_a_candidate_that_errs(background: Background, scene: Scene, status: int) -> None:
+    with Scripted(background, [READ, whole(b"sorry", status), HANG]) as upstream:
+        _shielded(scene.ramped(10_000, upstream), "status_5xx")
+
+
+def test_the_champion_answers_for_a_candidate_that_errs_without_end(background: Background, scene: Scene) -> None:
+    with Scripted(background, [READ, b"HTTP/1.1 500 X\r\ncontent-length: 9\r\n\r\nsorry", HANG]) as upstream:
+        _shielded(scene.ramped(10_000, upstream), "status_5xx")
+
+
+def test_a_candidate_that_rejects_is_not_answered_for(scene: Scene) -> None:
+    scene.candidate.handler = predicting(status=422)
+    answer = scene.ramped(10_000).post()
+    assert (answer.status, answer["x-penstock-variant"]) == (422, "candidate")
+    assert scene.window.fallbacks == 0
+
+
+def test_where_both_fail_the_champions_failure_is_told(background: Background, scene: Scene) -> None:
+    with Scripted(background, [READ]) as upstream, refusing() as origin:
+        scene.ramped(10_000, upstream, champion=target("40", origin))
+        assert _error(scene.post()) == (502, "connect")
+        window = scene.window
+        assert (window.candidate.errors, window.champion.errors) == ({"closed": 1}, {"connect": 1})
+
+
+BROKEN_OFF: dict[str, Script] = {
+    "length, closed": [READ, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", 0.1],
+    "length, before any byte of it": [READ, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", 0.1],
+    "length, reset": [READ, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", 0.1, RESET],
+    "length, hanging": [READ, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", HANG],
+    "chunked, closed": [READ, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", 0.1],
+    "chunked, malformed": [
+        READ,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        0.1,
+        b"oops\r\n",
+    ],
+    "until the close, reset": [READ, b"HTTP/1.1 200 OK\r\n\r\nhalf", 0.1, RESET],
+}
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("variant", ["champion", "candidate"])
+@pytest.mark.parametrize("name", BROKEN_OFF)
+def test_an_answer_that_breaks_off_never_looks_whole(
+    background: Background, scene: Scene, name: str, variant: str, version: str
+) -> None:
+    with Scripted(background, BROKEN_OFF[name]) as upstream, Client(scene.port) as client:
+        if variant == "champion":
+            scene.routed(champion=target("40", upstream), timeout=0.3)
+        else:
+            scene.ramped(10_000, upstream, timeout=0.3)
+        client.send(request("POST", "/", [JSON], BODY, version))
+        with pytest.raises(CutOff):
+            client.read()
+        eventually(scene.worker.idle)
+        lane = scene.window.champion if variant == "champion" else scene.window.candidate
+        assert (lane.answers, lane.failures, lane.statuses) == (1, 1, {})
+        assert scene.window.fallbacks == 0
+        assert scene.champion.seen == []
+
+
+# Clients that leave
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [HANG],
+        [READ, HANG],
+        [READ, b"HTTP/1.1 200 OK\r\n", HANG],
+        [READ, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", HANG],
+        [READ, b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n", *[b"x" * 65_536] * 200, HANG],
+    ],
+    ids=["before it is read", "before the head", "in the head", "in the body", "in a large body that it does not take"],
+)
+def test_a_client_that_leaves_takes_its_exchange_along(background: Background, scene: Scene, script: Script) -> None:
+    with Scripted(background, script) as upstream, ExitStack() as crowd:
+        scene.routed(champion=target("40", upstream), timeout=20.0)
+        for _ in range(8):
+            crowd.enter_context(Client(scene.port, receive_buffer=4096)).send(request("POST", "/", [JSON], BODY))
+        eventually(lambda: upstream.connections == 8)
+        time.sleep(0.1)
+        crowd.close()
+        eventually(scene.worker.idle)
+    assert scene.window.champion.failures == 0
+
+
+def test_a_client_that_leaves_within_its_request_reaches_no_upstream(scene: Scene) -> None:
+    with Client(scene.port) as client:
+        client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf")
+        time.sleep(0.05)
+    eventually(scene.worker.idle)
+    assert scene.champion.seen == []
+
+
+def test_a_kept_connection_that_the_upstream_closes_loses_no_request(background: Background, scene: Scene) -> None:
+    """Each connection is closed just as it gets its second request."""
+    with Scripted(background, [READ, whole(b"ok"), READ, RESET]) as upstream, Client(scene.port) as client:
+        scene.routed(champion=target("40", upstream))
+        assert [client.request("POST", "/", [JSON], BODY).status for _ in range(30)] == [200] * 30
+    assert scene.window.champion.errors == {}
+
+
+def test_bytes_behind_an_answer_reach_no_other_client(background: Background, scene: Scene) -> None:
+    with Scripted(background, [READ, whole(b"mine") + whole(b"poison"), HANG]) as upstream:
+        scene.routed(champion=target("40", upstream))
+        assert {scene.post().body for _ in range(10)} == {b"mine"}
+        assert upstream.connections == 10
+
+
+def test_at_the_pools_limit_the_answer_is_503(background: Background, scene: Scene) -> None:
+    with Scripted(background, [READ, HANG]) as upstream, ExitStack() as crowd:
+        scene.routed(champion=target("40", upstream), timeout=20.0)
+        for _ in range(512):
+            crowd.enter_context(Client(scene.port)).send(request("GET", "/"))
+        eventually(lambda: upstream.connections == 512)
+        assert _error(scene.post()) == (503, "busy")

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
+from proxy.window import Push, Window, encode_push
+from proxy.windows import RETIREMENT, Windows
+
+ROUTE = ModelRoute("m", "/", Target("1", (Origin("127.0.0.1", 8001),)))
+NEXT = replace(ROUTE, epoch=7)
+OTHER = replace(ROUTE, model="n", path_prefix="/n")
+
+
+def _keys(push: Push) -> list[tuple[str, int]]:
+    return [(sample.model, sample.epoch) for sample in push.samples]
+
+
+def test_a_push_brings_what_changed_and_no_more() -> None:
+    windows = Windows("w")
+    assert windows.next_push().samples == ()
+    windows.of(NEXT).fallbacks += 1
+    windows.of(OTHER).fallbacks += 1
+    push = windows.next_push()
+    assert push.worker == "w"
+    assert _keys(push) == [("m", 7), ("n", 0)]
+    assert _keys(windows.next_push()) == []
+
+
+def test_nothing_has_changed_at_first_and_after_a_push() -> None:
+    windows = Windows("w")
+    states = [windows.changed]
+    windows.of(ROUTE)
+    states.append(windows.changed)
+    windows.next_push()
+    states.append(windows.changed)
+    assert states == [False, True, False]
+
+
+def test_sequences_rise_by_one() -> None:
+    windows = Windows("w")
+    assert [windows.next_push().sequence for _ in range(3)] == [1, 2, 3]
+
+
+def test_windows_are_cumulative_and_apart_by_model_and_epoch() -> None:
+    windows = Windows("w")
+    for _ in range(3):
+        windows.of(ROUTE).fallbacks += 1
+        windows.next_push()
+    windows.of(NEXT).fallbacks += 1
+    assert windows.of(ROUTE).fallbacks == 3
+    assert windows.of(NEXT).fallbacks == 1
+    assert windows.of(OTHER) == Window()
+
+
+@given(st.lists(st.sampled_from(["count", "push", "lose"]), max_size=30))
+def test_whatever_is_lost_the_last_push_that_arrives_brings_all(events: list[str]) -> None:
+    windows = Windows("w")
+    received: dict[tuple[str, int], int] = {}
+    counted = 0
+    for event in [*events, "push"]:
+        if event == "count":
+            windows.of(ROUTE).fallbacks += 1
+            counted += 1
+            continue
+        push = windows.next_push()
+        if event == "lose":
+            windows.put_back(push)
+        else:
+            received |= {(sample.model, sample.epoch): sample.window.fallbacks for sample in push.samples}
+    assert received.get(("m", 0), 0) == counted
+
+
+def test_an_old_window_is_forgotten_when_it_was_received_and_long_left() -> None:
+    windows = Windows("w")
+    windows.of(ROUTE).fallbacks += 1
+    routed = Snapshot(2, (NEXT,))
+    windows.forget_old(routed, now=0.0)
+    windows.forget_old(routed, now=RETIREMENT + 1)
+    assert windows.of(ROUTE).fallbacks == 1, "it was not received yet"
+    windows.next_push()
+    windows.forget_old(routed, now=RETIREMENT + 2)
+    assert windows.of(ROUTE).fallbacks == 0
+
+
+def test_a_window_that_is_routed_by_again_is_kept() -> None:
+    windows = Windows("w")
+    windows.of(ROUTE).fallbacks += 1
+    windows.next_push()
+    windows.forget_old(Snapshot(2, (NEXT,)), now=0.0)
+    windows.forget_old(Snapshot(3, (ROUTE,)), now=RETIREMENT)
+    windows.forget_old(Snapshot(4, (NEXT,)), now=RETIREMENT * 2)
+    assert windows.of(ROUTE).fallbacks == 1
+
+
+def test_a_push_holds_what_was_counted_when_it_was_encoded() -> None:
+    windows = Windows("w")
+    windows.of(ROUTE).fallbacks += 1
+    sent = encode_push(windows.next_push())
+    windows.of(ROUTE).fallbacks += 1
+    assert encode_push(windows.next_push()) != sent

@@ -1,0 +1,106 @@
+"""What hypothesis draws from: lawful snapshots, windows and JSON."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from proxy.comparison import Comparison
+from proxy.snapshot import (
+    BASIS_POINTS,
+    AgreementSpec,
+    ModelRoute,
+    Origin,
+    Phase,
+    ShadowPolicy,
+    Snapshot,
+    Sticky,
+    Target,
+)
+from proxy.window import LANES, Window
+
+names = st.text(string.ascii_letters + string.digits + "._-é中", min_size=1, max_size=12)
+hosts = st.sampled_from(["127.0.0.1", "::1", "model-server", "a.b.example"])
+seconds = st.floats(0.001, 1e6)
+shares = st.integers(0, BASIS_POINTS)
+
+origins = st.builds(Origin, hosts, st.integers(1, 65_535))
+targets = st.builds(Target, names, st.lists(origins, min_size=1, max_size=3).map(tuple))
+sticky = st.one_of(
+    st.just(Sticky()), st.builds(Sticky, st.sampled_from(["header", "cookie", "json"]), names.filter(str.isascii))
+)
+policies = st.builds(ShadowPolicy, shares, st.integers(1, 999), st.integers(1, 1 << 40), seconds)
+specs = st.builds(AgreementSpec, st.floats(0, 1e9), st.floats(0, 1e9), st.integers(0, 1 << 40))
+prefixes = st.lists(st.sampled_from(["a", "b", "ab", "v1", ""]), max_size=3).map(lambda parts: "/" + "/".join(parts))
+
+
+@st.composite
+def routes(draw: st.DrawFn, model: str | None = None, path_prefix: str | None = None) -> ModelRoute:
+    champion = draw(targets)
+    candidate = draw(st.none() | targets.filter(lambda target: target.version != champion.version))
+    return ModelRoute(
+        model=model or draw(names),
+        path_prefix=path_prefix or draw(prefixes),
+        champion=champion,
+        candidate=candidate,
+        phase=draw(st.sampled_from(list(Phase))),
+        ramp_bp=draw(shares) if candidate else 0,
+        epoch=draw(st.integers(0, 1 << 40)),
+        salt=draw(names),
+        sticky=draw(sticky),
+        timeout=draw(seconds),
+        max_body=draw(st.integers(1, 1 << 40)),
+        shadow=draw(policies),
+        agreement=draw(specs),
+    )
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    drawn = draw(st.lists(routes(), max_size=6))
+    unique = {route.path_prefix.rstrip("/"): route for route in drawn}.values()
+    named = tuple(replace(route, model=f"{number}{route.model}") for number, route in enumerate(unique))
+    return Snapshot(draw(st.integers(0, 1 << 40)), named)
+
+
+comparisons = st.one_of(
+    st.builds(Comparison, skipped=st.sampled_from(["encoded", "not_json"])),
+    st.builds(
+        Comparison,
+        finding=st.sampled_from(["", "number", "label"]),
+        rows=st.integers(0, 99),
+        rows_disagreed=st.integers(0, 99),
+        largest_gap=st.floats(0, 1e12),
+    ),
+)
+codes = st.sampled_from(["connect", "timeout", "closed"])
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Window:
+    """A window as the hot path makes them: by observing."""
+    window = Window(fallbacks=draw(st.integers(0, 99)))
+    took = st.floats(0, 1e4)
+    for lane in LANES:
+        for status in draw(st.lists(st.integers(200, 599), max_size=3)):
+            window.lane(lane).observe(status, draw(took))
+        for code in draw(st.lists(codes, max_size=2)):
+            window.lane(lane).observe_failure(code, draw(took))
+    for comparison in draw(st.lists(comparisons, max_size=3)):
+        window.agreement.observe(comparison)
+    for reason in draw(st.lists(st.sampled_from(["", "in_flight", "bytes"]), max_size=4)):
+        window.shadow.offered += 1
+        if reason:
+            window.shadow.drop(reason)
+        else:
+            window.shadow.sent += 1
+    return window
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**320), 10**320) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+)

@@ -1,0 +1,189 @@
+"""Real workers for the tests, in this process and in their own, and the control end that they are linked to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import parse_qs
+
+import uvicorn
+from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+
+from proxy import app, snapshot, window
+from proxy.server import Limits
+from proxy.settings import WorkerSettings
+from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
+from proxy.window import Push, Window
+from tests.servers import Background, Hosted, Scripted, eventually, listening_socket, origin_of, read_body, reply
+from tests.wire import PATIENCE, CutOff, call
+
+ROOT = Path(__file__).parent.parent
+
+
+class ControlEnd(Hosted):
+    """The other end of a worker's link: it publishes snapshots, keeps what it is told, and can be out of order."""
+
+    def __init__(self, background: Background) -> None:
+        self.snapshot: Snapshot | None = None
+        self.polls: list[tuple[str, int]] = []
+        self.pushes: list[Push] = []
+        self.refusing = False  # windows are neither kept nor acknowledged
+        self.mute = False  # windows are kept, and the acknowledgement is lost
+        self._published = asyncio.Event()
+        config = partial(uvicorn.Config, self._answer, log_config=None, access_log=False, lifespan="off", ws="none")
+        super().__init__(background, lambda: uvicorn.Server(config()))
+
+    def publish(self, published: Snapshot) -> None:
+        def publish() -> None:
+            self.snapshot = published
+            self._published.set()
+            self._published = asyncio.Event()
+
+        self._background.call(publish)
+
+    def acknowledged(self, generation: int) -> bool:
+        return any(known == generation for _, known in self.polls)
+
+    def window(self, model: str, epoch: int = 0) -> Window:
+        """All that was ever received of one (model, epoch): of each worker its newest."""
+        newest: dict[str, tuple[int, Window]] = {}
+        for push in list(self.pushes):
+            for sample in push.samples:
+                known = newest.get(push.worker, (0, Window()))
+                if (sample.model, sample.epoch) == (model, epoch) and push.sequence > known[0]:
+                    newest[push.worker] = (push.sequence, sample.window)
+        return window.merge_all(found for _, found in newest.values())
+
+    async def _answer(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        assert scope["type"] == "http"
+        if scope["path"] == "/link/windows":
+            push = window.decode_push(await read_body(receive) or b"")
+            if not self.refusing:
+                self.pushes.append(push)
+            await _empty(send, 503 if self.refusing or self.mute else 204)
+        else:
+            await self._poll(scope, send)
+
+    async def _poll(self, scope: HTTPScope, send: ASGISendCallable) -> None:
+        query = parse_qs(scope["query_string"].decode())
+        held = int(query["generation"][0])
+        self.polls.append((query["worker"][0], held))
+        if self.snapshot is None or self.snapshot.generation == held:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._published.wait(), 5)
+        if self.snapshot is None or self.snapshot.generation == held:
+            await _empty(send, 204)
+        else:
+            await reply(send, snapshot.encode(self.snapshot))
+
+
+async def _empty(send: ASGISendCallable, status: int) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [], "trailers": False})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class LocalWorker(Hosted):
+    """A worker in this process, whose parts a test can look into. It has no control plane: a test routes it."""
+
+    def __init__(self, background: Background, *routes: ModelRoute, limits: Limits | None = None) -> None:
+        settings = WorkerSettings(Origin("127.0.0.1", 9), ("127.0.0.1", 0))
+        self.worker = background.call(lambda: app.build(settings))
+        super().__init__(background, lambda: app.server_for(self.worker, limits or Limits()))
+        self.route(*routes)
+
+    def route(self, *routes: ModelRoute) -> None:
+        held = self.worker.holder.current
+        self.worker.holder.current = Snapshot(held.generation + 1 if held else 1, routes)
+
+    def window(self, route: ModelRoute) -> Window:
+        return self.worker.windows.of(route)
+
+    def idle(self) -> bool:
+        """Whether no exchange holds a connection: what is left in the pools is idle, and closed here."""
+        self._background.call(lambda: self.worker.upstreams.retain([]))
+        return self.worker.upstreams.connections == 0 and not self.server.server_state.tasks
+
+    def stop(self) -> None:
+        super().stop()
+        self._background.run(self.worker.stop())
+
+
+class WorkerProcess(AbstractContextManager["WorkerProcess"]):
+    """`python -m proxy`, as it is deployed. With `start` it finds a snapshot in its cache."""
+
+    def __init__(self, control: Origin, folder: Path, start: Snapshot | None = None) -> None:
+        self.cache = folder / "snapshot.json"
+        if start is not None:
+            self.cache.write_bytes(snapshot.encode(start))
+        with listening_socket() as found:
+            self.port = origin_of(found).port
+        self._log = folder / "worker.log"
+        arguments = ["--control", f"http://{control.authority}", "--listen", f"127.0.0.1:{self.port}"]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "proxy", *arguments, "--cache", self.cache],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        eventually(self._is_live)
+
+    def _is_live(self) -> bool:
+        assert self._process.poll() is None, self.log
+        try:
+            return call(self.port, "GET", "/-/live").status == 200
+        except (OSError, CutOff):
+            return False
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def terminate(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """The exit code; fails where the process does not end."""
+        return self._process.wait(PATIENCE)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+class Fleet:
+    """One control end and one worker process that serves every model that the tests deploy."""
+
+    def __init__(self, control: ControlEnd, worker: WorkerProcess) -> None:
+        self.control = control
+        self.worker = worker
+        self.port = worker.port
+        self._routes: dict[str, ModelRoute] = {}
+        self._generation = 0
+
+    def deploy(self, *routes: ModelRoute) -> Snapshot:
+        """Route these models, beside those that are there; returns when the worker has acknowledged."""
+        self._routes.update((route.model, route) for route in routes)
+        self._generation += 1
+        published = Snapshot(self._generation, tuple(self._routes.values()))
+        self.control.publish(published)
+        eventually(lambda: self.control.acknowledged(published.generation))
+        return published
+
+    def window(self, route: ModelRoute, complete: Callable[[Window], bool]) -> Window:
+        """The model's window, once the worker has pushed one that is `complete`."""
+        eventually(lambda: complete(self.control.window(route.model, route.epoch)))
+        return self.control.window(route.model, route.epoch)
+
+
+def target(version: str, server: Hosted | Scripted | Origin) -> Target:
+    return Target(version, (server if isinstance(server, Origin) else server.origin,))
