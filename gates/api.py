@@ -62,7 +62,7 @@ class Start(msgspec.Struct, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)  # an exception is told apart by identity, and Python writes its traceback into it
 class Refusal(Exception):
     """An answer that is no success, and its JSON: a code, what is wrong, and what helps."""
 

@@ -118,7 +118,8 @@ class Errands:
         self._stored = stored
         self._blocked: set[str] = set()
         self._pause = 0.0
-        self._due = 0.0
+        self.due = 0.0
+        """When the errands are tried next, in monotonic seconds."""
         self.waiting = 0
         self.trouble = ""
         """What the registry last failed at, "" while all is well."""
@@ -126,7 +127,7 @@ class Errands:
     async def run(self) -> None:
         """For ever: errands as they come, again with backoff where they failed, and figures every few seconds."""
         while True:
-            if self._stored.is_set() or self._clock.monotonic() >= self._due:
+            if self._stored.is_set() or self._clock.monotonic() >= self.due:
                 self._stored.clear()
                 await self.carry()
             await self.measure()
@@ -143,7 +144,7 @@ class Errands:
                 await in_thread(self._store_calls, self._outbox.done, errand.id)
                 self.waiting -= 1
         self._pause = min(max(self._pause * 2, RETRY_FIRST), RETRY_MOST) if self._blocked else 0.0
-        self._due = self._clock.monotonic() + self._pause
+        self.due = self._clock.monotonic() + self._pause
 
     async def measure(self) -> None:
         """Add a point of each carrying rollout's figures; one that cannot be taken is not missed."""

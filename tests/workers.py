@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -22,10 +23,23 @@ from proxy.server import Limits
 from proxy.settings import WorkerSettings
 from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
 from proxy.window import Push, Window
-from tests.servers import Background, Hosted, Scripted, eventually, listening_socket, origin_of, read_body, reply
-from tests.wire import PATIENCE, CutOff, call
+from tests.servers import (
+    JSON,
+    Background,
+    Hosted,
+    ModelServer,
+    Scripted,
+    eventually,
+    listening_socket,
+    origin_of,
+    predicting,
+    read_body,
+    reply,
+)
+from tests.wire import PATIENCE, CutOff, Reply, call
 
 ROOT = Path(__file__).parent.parent
+BODY = b'{"inputs": [[1, 2, 3]]}'
 
 
 class ControlEnd(Hosted):
@@ -187,3 +201,37 @@ class Fleet:
 
 def target(version: str, server: Hosted | Scripted | Origin) -> Target:
     return Target(version, (server if isinstance(server, Origin) else server.origin,))
+
+
+class Scene:
+    """One worker, a champion and a candidate; each scene counts in an epoch of its own."""
+
+    epochs = 0
+
+    def __init__(self, worker: LocalWorker, champion: ModelServer, candidate: ModelServer) -> None:
+        self.worker, self.champion, self.candidate = worker, champion, candidate
+        for server in (champion, candidate):
+            server.handler = predicting(1.0)
+            server.seen.clear()
+        Scene.epochs += 1
+        self.route = ModelRoute("m", "/", target("40", champion), epoch=Scene.epochs, salt="s", timeout=5.0)
+        self.port = worker.port
+        worker.route(self.route)
+
+    def routed(self, **changes: object) -> Scene:
+        self.route = replace(self.route, **changes)  # type: ignore[arg-type]
+        self.worker.route(self.route)
+        return self
+
+    def ramped(self, ramp_bp: int, server: ModelServer | Scripted | Origin | None = None, **changes: object) -> Scene:
+        """`ramp_bp` of the traffic to the candidate, and no copies."""
+        no_copies = replace(self.route.shadow, share_bp=0)
+        trial = target("42", server or self.candidate)
+        return self.routed(candidate=trial, ramp_bp=ramp_bp, shadow=no_copies, **changes)
+
+    @property
+    def window(self) -> Window:
+        return self.worker.window(self.route)
+
+    def post(self, path: str = "/invocations", *fields: tuple[str, str], body: bytes = BODY) -> Reply:
+        return call(self.port, "POST", path, [JSON, *fields], body)

@@ -51,7 +51,7 @@ def serve(
     _become(
         "gates.supervisor",
         *("--config", str(config), "--listen", str(settings.listen), "--control-listen", str(settings.control)),
-        *("--workers", str(workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS)), "--cache", str(cache)),
+        *("--workers", str(workers or min(os.cpu_count() or 1, MOST_WORKERS)), "--cache", str(cache)),
     )
 
 
@@ -71,9 +71,7 @@ def control(
     from gates import app
     from gates.listening import listen as bind
 
-    if fd is None:
-        fd = bind(listen or str(settings.control)).detach()
-    app.serve(settings, fd=fd)
+    app.serve(settings, fd=bind(listen).detach() if listen else fd)
 
 
 def proxy(

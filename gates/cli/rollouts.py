@@ -43,7 +43,7 @@ def status(
         if watch:
             watching.watch(look, as_json=json)
         elif json:
-            _print_json(look().models[0] if model else look())
+            _print_json(look())
         else:
             watching.show(look())
 

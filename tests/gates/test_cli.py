@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -11,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
@@ -56,18 +55,6 @@ def called(*arguments: str, cwd: Path, **environment: str) -> subprocess.Complet
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
-
-
-@contextlib.contextmanager
-def process(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [*PENSTOCK, *arguments]
-    started = subprocess.Popen(command, cwd=cwd, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
-    try:
-        yield started
-    finally:
-        if started.poll() is None:
-            started.kill()
-        started.communicate()
 
 
 def until_alive(url: str) -> None:

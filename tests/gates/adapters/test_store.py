@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -221,6 +222,18 @@ class TestSql:
             second.commit(commit(1))
         first.close()
         second.close()
+
+    def test_of_those_who_race_for_a_generation_one_wins(self, tmp_path: Path) -> None:
+        stores = [SqlStore(f"sqlite:///{tmp_path}/p.db") for _ in range(3)]
+        stores[0].load()
+        for generation in range(1, 6):
+            with ThreadPoolExecutor(len(stores)) as pool:
+                races = [pool.submit(store.commit, commit(generation)) for store in stores]
+            lost = [error for race in races if (error := race.exception()) is not None]
+            assert [type(error) for error in lost] == [StaleGeneration] * 2
+        assert [kept.generation for kept in stores[0].history(None, 10)] == [5, 4, 3, 2, 1]
+        for store in stores:
+            store.close()
 
     def test_the_database_is_durable_and_lets_readers_be(self, tmp_path: Path) -> None:
         store = SqlStore(f"sqlite:///{tmp_path}/p.db")

@@ -1,0 +1,106 @@
+"""Penstock's gates over simulated traffic: the functions that the controller uses, many rollouts at once.
+
+Two critical gates share one false-alarm budget. Errors: a candidate fails that is shown to exceed the limit and, too,
+to be worse than the champion; it passes where it is shown to be below the limit, or no worse than the champion by half.
+Latency: the share of answers above the limit against what the quantile leaves to it. The gates are looked at each
+second, and the hour ends in a promotion only where both pass.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gates.evidence.mixture import Vector, log_mean, threshold
+from gates.evidence.process import advance, begin
+from gates.evidence.rate import factors_above, factors_below
+from gates.evidence.ratio import factors_no_worse, factors_worse
+from loadtests.judge.traffic import SECONDS, Arms, Traffic
+from loadtests.judge.verdicts import NEVER, Verdicts
+
+ERROR_LIMIT = 0.01
+SLOW_LIMIT = 0.01
+MARGIN = 0.5
+FALSE_ALARM = 0.01
+FALSE_PASS = 0.05
+GATES = 2
+
+Totals = NDArray[np.int64]
+
+
+class Watches:
+    """RateWatch and RatioWatch, an array row for each rollout."""
+
+    def __init__(self, rollouts: int) -> None:
+        self.errors, self.latency, self.worse = (np.tile(begin(), (rollouts, 1)) for _ in range(3))
+        self.no_worse = np.tile(begin(late=0.0), (rollouts, 1))
+        self.seen = np.zeros(rollouts, dtype=np.int64)
+        self.compared = np.zeros(rollouts, dtype=np.int64)
+        self.open = np.zeros((4, rollouts), dtype=np.int64)
+
+    def look(self, tick: Totals) -> None:
+        """Rows of `tick`: answers, errors, slow answers, champion's answers, champion's errors."""
+        answers, errors, slow, champion_answers, champion_errors = tick
+        self.errors = advance(self.errors, self.seen, answers, factors_above(errors, answers, ERROR_LIMIT))
+        self.latency = advance(self.latency, self.seen, answers, factors_above(slow, answers, SLOW_LIMIT))
+        self.seen = self.seen + answers
+        self.open = self.open + np.stack([errors, answers, champion_errors, champion_answers])
+        closed = np.where((self.open[1] > 0) & (self.open[3] > 0), self.open, 0)
+        self.worse = advance(self.worse, self.compared, closed[1], factors_worse(*closed, 0.0))
+        self.no_worse = advance(self.no_worse, self.compared, closed[1], factors_no_worse(*closed, MARGIN), late=0.0)
+        self.compared = self.compared + closed[1]
+        self.open = self.open - closed
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Go on with these rollouts alone."""
+        for name in ("errors", "latency", "worse", "no_worse", "seen", "compared"):
+            setattr(self, name, getattr(self, name)[rows])
+        self.open = self.open[:, rows]
+
+    def failing(self) -> NDArray[np.bool_]:
+        needed = threshold(FALSE_ALARM / GATES)
+        errors = np.minimum(log_mean(self.errors), log_mean(self.worse)) >= needed
+        return np.asarray(errors | (log_mean(self.latency) >= needed))
+
+    def passing(self, totals: Totals) -> NDArray[np.bool_]:
+        answers, errors, slow = totals[:3]
+        needed = threshold(FALSE_PASS)
+        below = _either(log_mean(factors_below(errors, answers, ERROR_LIMIT)), log_mean(self.no_worse)) >= needed
+        return np.asarray(below & (log_mean(factors_below(slow, answers, SLOW_LIMIT)) >= needed))
+
+
+def _either(left: Vector, right: Vector) -> Vector:
+    """Evidence against a null that has two sides to it: the mean of two e-values is one."""
+    return np.logaddexp(left, right) - math.log(2)
+
+
+def judge(traffic: Traffic) -> Verdicts:
+    arms = traffic.counted
+    rollouts = arms.answers.shape[1]
+    alive = np.arange(rollouts)
+    rolled_back = np.full(rollouts, NEVER)
+    promoted = np.zeros(rollouts, dtype=bool)
+    watches = Watches(rollouts)
+    for second in range(SECONDS):
+        watches.look(_counts(arms, second, alive))
+        failing = watches.failing()
+        if failing.any():
+            rolled_back[alive[failing]] = second + 1
+            alive = alive[~failing]
+            watches.keep(~failing)
+            if not alive.size:
+                return Verdicts(rolled_back, promoted)
+    promoted[alive] = watches.passing(_sums(arms, alive))
+    return Verdicts(rolled_back, promoted)
+
+
+def _counts(arms: Arms, second: int, alive: NDArray[np.int64]) -> Totals:
+    columns = (arms.answers, arms.errors, arms.slow, arms.champion_answers, arms.champion_errors)
+    return np.stack([column[second, alive] for column in columns]).astype(np.int64)
+
+
+def _sums(arms: Arms, alive: NDArray[np.int64]) -> Totals:
+    columns = (arms.answers, arms.errors, arms.slow)
+    return np.stack([column[:, alive].sum(axis=0) for column in columns]).astype(np.int64)

@@ -1,0 +1,35 @@
+"""A worker in this process, and a champion and a candidate behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import Background, ModelServer, eventually
+from tests.workers import LocalWorker, Scene
+
+
+@pytest.fixture(scope="module")
+def champion(background: Background) -> Iterator[ModelServer]:
+    with ModelServer(background) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def candidate(background: Background) -> Iterator[ModelServer]:
+    with ModelServer(background) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def worker(background: Background) -> Iterator[LocalWorker]:
+    with LocalWorker(background) as local:
+        yield local
+
+
+@pytest.fixture
+def scene(worker: LocalWorker, champion: ModelServer, candidate: ModelServer) -> Iterator[Scene]:
+    made = Scene(worker, champion, candidate)
+    yield made
+    eventually(worker.idle)
