@@ -22,10 +22,10 @@ LOCK = $(VENV)/uv/bin/uv pip compile --no-config --quiet --universal --python-ve
 	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint types imports check lock
+.PHONY: help setup demo test lint types imports check bench judge-bench lock
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: $(INSTALLED) ## Make or refresh .venv from requirements.lock
 
@@ -47,6 +47,9 @@ imports: $(INSTALLED) ## Check that nothing imports upwards
 	@$(BIN)/lint-imports --no-logo
 
 check: lint types imports test ## Run all four checks, as CI does
+
+judge-bench: $(INSTALLED) ## Judge simulated releases by our gates and by the rules of others
+	@$(BIN)/python -m loadtests.judge $(JUDGE_ARGS)
 
 # A partial environment, left by an interrupted run or another Python, is made anew.
 $(LOCKED): requirements.lock

@@ -265,7 +265,7 @@ _HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     HTTPException: _handle_http,
     UnknownModel: _handler(404, "unknown_model"),
     AlreadyChampion: _handler(409, "already_champion", "name another version"),
-    IllegalEvent: _handler(409, "illegal_event"),
+    IllegalEvent: _handler(409, "illegal_event", "once a rollout has ended, another can be started"),
     Unroutable: _handler(422, "unroutable"),
     StoreError: _handler(503, "store_gone", "nothing was changed; a rollback is possible, all else once it is back"),
     RegistryError: _handler(503, "registry_gone", "name a version number, or try again once the registry answers"),

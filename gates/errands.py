@@ -6,17 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Literal, ParamSpec
+from dataclasses import asdict
+from typing import ParamSpec
 
 import msgspec
 
-from gates.checks import describe
 from gates.daemonthread import DaemonThread, in_thread
-from gates.decision import Decision, Rollout, Terms
-from gates.phases import Event
-from gates.ports import AuditRow, Clock, Errand, Outbox, Registry, RegistryError, RolloutFacts, Store
-from proxy.snapshot import BASIS_POINTS
+from gates.outbox import Begin, Finish, body_of
+from gates.ports import AuditRow, Clock, Outbox, Registry, RegistryError, RolloutFacts, Store
 
 P = ParamSpec("P")
 
@@ -28,67 +25,6 @@ HISTORY = 1000
 
 Figures = Callable[[], Iterable[tuple[RolloutFacts, Mapping[str, float]]]]
 """The figures of each carrying rollout, as they are now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """The body of a "begin"; `at` is wall time."""
-
-    facts: RolloutFacts
-    parameters: dict[str, str]
-    by: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The body of a "finish"; the decisions are read from the audit history when it is carried."""
-
-    facts: RolloutFacts
-    outcome: Literal["promoted", "rolled_back"]
-    by: str
-    reason: str
-    at: float
-
-
-def errands_of(decision: Decision, at: float) -> tuple[tuple[str, str], ...]:
-    """(kind, body) of what the registry is told of a decision, to be stored with it; `at` is wall time."""
-    after = decision.rollout
-    match decision.event:
-        case Event.START:
-            begin = Begin(facts_of(after), _parameters(after.terms), decision.by, at)
-            return (("begin", msgspec.json.encode(begin).decode()),)
-        case Event.PROMOTE | Event.ROLL_BACK:
-            outcome: Literal["promoted", "rolled_back"] = (
-                "promoted" if decision.event is Event.PROMOTE else "rolled_back"
-            )
-            finish = Finish(facts_of(after), outcome, decision.by, decision.reason, at)
-            return (("finish", msgspec.json.encode(finish).decode()),)
-        case _:
-            return ()
-
-
-def facts_of(rollout: Rollout) -> RolloutFacts:
-    return RolloutFacts(rollout.id, rollout.model, rollout.champion, rollout.candidate)
-
-
-def _parameters(terms: Terms) -> dict[str, str]:
-    """The terms in words, as parameters of the rollout's run."""
-    plan, budget = terms.plan, terms.budget
-    stages = {
-        f"plan/{position}_{plan.phase_at(position)}": (
-            f"{stage.share_bp * 100 / BASIS_POINTS:g} %, {stage.min_duration:g} s, {stage.min_requests} requests"
-            + (", approval" if stage.approval else "")
-        )
-        for position, stage in enumerate(plan.stages)
-    }
-    gates = {f"gate/{gate.name}": f"{gate.severity}: {describe(gate, gate.limit)}" for gate in terms.gates}
-    return {
-        **stages,
-        **gates,
-        "budget/false_alarm": f"{budget.false_alarm:g}",
-        "budget/false_pass": f"{budget.false_pass:g}",
-    }
 
 
 class Errands:
@@ -139,7 +75,7 @@ class Errands:
         self._blocked = set()
         self.waiting = len(errands)
         for errand in errands:
-            body = _body(errand)
+            body = body_of(errand)
             if body.facts.model not in self._blocked and await self._tell(body):
                 await in_thread(self._store_calls, self._outbox.done, errand.id)
                 self.waiting -= 1
@@ -186,12 +122,6 @@ class Errands:
             self._blocked.add(facts.model)
             return False
         return True
-
-
-def _body(errand: Errand) -> Begin | Finish:
-    if errand.kind == "begin":
-        return msgspec.json.decode(errand.body, type=Begin)
-    return msgspec.json.decode(errand.body, type=Finish)
 
 
 def _decision(row: AuditRow) -> Mapping[str, object]:

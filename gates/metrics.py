@@ -6,6 +6,7 @@ label is ever a client's.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import accumulate
@@ -92,8 +93,7 @@ def _answers(arms: Mapping[Arm, LaneTally]) -> Iterator[Metric]:
 def _buckets(histogram: Histogram) -> Sequence[tuple[str, float]]:
     counts = [0] * (len(BOUNDS) + 1)
     for index, count in histogram.counts.items():
-        end = lower_edge(index + 1) / 1e6
-        counts[next((i for i, bound in enumerate(BOUNDS) if end <= bound), len(BOUNDS))] += count
+        counts[bisect_left(BOUNDS, lower_edge(index + 1) / 1e6)] += count
     return list(zip([*map(str, BOUNDS), "+Inf"], map(float, accumulate(counts)), strict=True))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gates.decision import Rollout, waiting_for
-from gates.errands import facts_of
 from gates.observer import Observer
+from gates.outbox import facts_of
 from gates.phases import CLIMBING
 from gates.plan import Plan
 from gates.ports import RolloutFacts

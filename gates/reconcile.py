@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import msgspec
 
 from gates.decision import Command, Decision, Observation, Rollout, decide
-from gates.errands import errands_of
+from gates.outbox import errands_of
 from gates.phases import Event
 from gates.ports import AuditRow, Commit, Serving, Trial
 from gates.record import Inputs, audit_of

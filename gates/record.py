@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from gates.decision import Command, Decision, Observation, Rollout, decide
-from gates.errands import errands_of
+from gates.outbox import errands_of
 from gates.phases import Event
 from gates.ports import AuditRow, Commit, Serving
 from gates.routes import snapshot_of

@@ -116,6 +116,7 @@ class Steering:
             await self._carry_out(decision, inputs)
 
     async def _obey(self, model: str, command: Command) -> Decision:
+        self.observer.observe()
         watch = self.observer.watches.get(model)
         if watch is None:
             raise IllegalEvent(Phase.IDLE, command.event)
@@ -152,9 +153,10 @@ class Steering:
         if commit.errands:
             self.errand_stored.set()
         after, before = decision.rollout, inputs.rollout
+        share = f" at {after.share_bp / 100:g} %" if after.carrying else ""
         logger.info(
-            "%s: %s of version %s: %s -> %s, %g %% of the traffic, by %s: %s (generation %d)",
-            *(after.model, decision.event, after.candidate, before.phase, after.phase, after.share_bp / 100),
+            "%s: %s of version %s: %s -> %s%s, by %s: %s (generation %d)",
+            *(after.model, decision.event, after.candidate, before.phase, after.phase, share),
             *(decision.by, decision.reason, inputs.generation),
         )
 
@@ -183,7 +185,7 @@ class Steering:
         """Go on from the store's truth, and take back into force the rollbacks that it does not know."""
         owed = self.book.owed
         self.observer.restore(await self.book.load())
-        logger.warning("another controller has committed: going on from generation %d", self.standing.generation)
+        logger.warning("the store was ahead: going on from generation %d", self.standing.generation)
         for commit in owed:
             self._redo(commit)
         self._take_stand()

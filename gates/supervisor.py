@@ -50,7 +50,15 @@ class Supervisor:
     """Starts the groups of services in their order, keeps them alive, and stops them in the opposite order, each group
     as a whole."""
 
-    def __init__(self, groups: Sequence[Sequence[Service]], patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Sequence[Service]],
+        patience: Patience | None = None,
+        listeners: Sequence[socket.socket] = (),
+    ) -> None:
+        """`listeners` are closed first of all when stopping: a port that only we hold open would take in clients whom
+        nobody serves."""
+        self._listeners = listeners
         self._groups = [[Child(service) for service in group] for group in groups]
         self._children = [child for group in self._groups for child in group]
         self._patience = patience or Patience()
@@ -65,6 +73,8 @@ class Supervisor:
         with self._selector, self._signals():
             while not self._stopping:
                 self._wait(self._start_due())
+            for listener in self._listeners:
+                listener.close()
             for group in reversed(self._groups):
                 self._stop(group)
         return self._exit
@@ -220,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> Exit:
     logger.info("data port %s, control plane %s", url_of(data), url)
     workers = _workers(data, options.workers, url, options.cache)
     groups = [[_control(control, options.config)], workers] if control else [workers]
-    return Supervisor(groups).run()
+    return Supervisor(groups, listeners=[data, control] if control else [data]).run()
 
 
 class _Parser(argparse.ArgumentParser):

@@ -20,7 +20,7 @@ from typing import Self, TypeVar
 import msgspec
 import uvicorn
 import uvloop
-from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from proxy.snapshot import Origin
 from tests.wire import PATIENCE
@@ -39,9 +39,16 @@ def eventually(condition: Callable[[], T]) -> T:
     return found
 
 
-def listening_socket() -> socket.socket:
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+def bound_socket(port: int = 0) -> socket.socket:
+    """A port of loopback, found or shared: as long as one of its sockets is open, nobody else is given it."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
+
+
+def listening_socket(port: int = 0) -> socket.socket:
+    listener = bound_socket(port)
     listener.listen(1024)
     return listener
 
@@ -53,8 +60,7 @@ def origin_of(listener: socket.socket) -> Origin:
 @contextlib.contextmanager
 def refusing() -> Iterator[Origin]:
     """An origin that refuses: its port is taken, and nobody listens on it."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+    with bound_socket() as taken:
         yield origin_of(taken)
 
 
@@ -87,30 +93,18 @@ class Hosted:
     def __init__(self, background: Background, make: Callable[[], uvicorn.Server]) -> None:
         self._background = background
         self._make = make
-        self._listener = listening_socket()
-        self.origin = origin_of(self._listener)
+        self._place = bound_socket()
+        self.origin = origin_of(self._place)
         self.start()
-
-    @classmethod
-    def of(cls, background: Background, application: ASGI3Application) -> Hosted:
-        """A plain uvicorn around an ASGI application, as most model servers are."""
-        config = partial(uvicorn.Config, application, log_config=None, access_log=False, lifespan="off", ws="none")
-        return cls(background, lambda: uvicorn.Server(config(timeout_graceful_shutdown=1)))
 
     @property
     def port(self) -> int:
         return self.origin.port
 
     def start(self) -> None:
-        if self._listener.fileno() < 0:
-            self._listener = socket.socket()
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._listener.bind((self.origin.host, self.origin.port))
-            self._listener.listen(1024)
         self.server = self._make()
-        self._serving = asyncio.run_coroutine_threadsafe(
-            self.server.serve(sockets=[self._listener]), self._background.loop
-        )
+        serving = self.server.serve(sockets=[listening_socket(self.port)])
+        self._serving = asyncio.run_coroutine_threadsafe(serving, self._background.loop)
         eventually(lambda: self.server.started)
 
     def ended(self) -> bool:
@@ -119,13 +113,18 @@ class Hosted:
     def stop(self) -> None:
         """Close at once: what is open is aborted."""
         self.server.should_exit = self.server.force_exit = True
-        self._background.call(self._abort_all)
+        self._background.run(self._abort_all())
         self._serving.result(PATIENCE)
-        self._listener.close()
 
-    def _abort_all(self) -> None:
-        for connection in list(self.server.server_state.connections):
+    async def _abort_all(self) -> None:
+        state = self.server.server_state
+        for connection in list(state.connections):
             connection.transport.abort()
+        await asyncio.sleep(0)
+        tasks = list(state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +132,7 @@ class Hosted:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if not self.ended():
             self.stop()
+        self._place.close()
 
 
 @dataclass(frozen=True)
@@ -179,14 +179,24 @@ def predicting(*predictions: object, status: int = 200) -> Handler:
     return handle
 
 
-class ModelServer(Hosted):
-    """An upstream under uvicorn that keeps what it saw. `handler` may be changed at any time."""
+class AppServer(Hosted):
+    """A plain uvicorn, as most model servers are, around the ASGI application that a subclass is."""
+
+    def __init__(self, background: Background) -> None:
+        config = partial(uvicorn.Config, self, log_config=None, access_log=False, lifespan="off", ws="none")
+        super().__init__(background, lambda: uvicorn.Server(config(date_header=False, server_header=False)))
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        raise NotImplementedError
+
+
+class ModelServer(AppServer):
+    """An upstream that keeps what it saw. `handler` may be changed at any time."""
 
     def __init__(self, background: Background, handler: Handler | None = None) -> None:
         self.handler = handler or predicting(1.0)
         self.seen: list[Seen] = []
-        config = partial(uvicorn.Config, self, log_config=None, access_log=False, lifespan="off", ws="none")
-        super().__init__(background, lambda: uvicorn.Server(config(date_header=False, server_header=False)))
+        super().__init__(background)
 
     def served(self) -> list[Seen]:
         return [seen for seen in self.seen if not seen.is_copy]

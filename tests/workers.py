@@ -10,12 +10,10 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qs
 
-import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from proxy import app, snapshot, window
@@ -25,12 +23,13 @@ from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
 from proxy.window import Push, Window
 from tests.servers import (
     JSON,
+    AppServer,
     Background,
     Hosted,
     ModelServer,
     Scripted,
+    bound_socket,
     eventually,
-    listening_socket,
     origin_of,
     predicting,
     read_body,
@@ -42,7 +41,7 @@ ROOT = Path(__file__).parent.parent
 BODY = b'{"inputs": [[1, 2, 3]]}'
 
 
-class ControlEnd(Hosted):
+class ControlEnd(AppServer):
     """The other end of a worker's link: it publishes snapshots, keeps what it is told, and can be out of order."""
 
     def __init__(self, background: Background) -> None:
@@ -51,9 +50,9 @@ class ControlEnd(Hosted):
         self.pushes: list[Push] = []
         self.refusing = False  # windows are neither kept nor acknowledged
         self.mute = False  # windows are kept, and the acknowledgement is lost
+        self.unheard = 0
         self._published = asyncio.Event()
-        config = partial(uvicorn.Config, self._answer, log_config=None, access_log=False, lifespan="off", ws="none")
-        super().__init__(background, lambda: uvicorn.Server(config()))
+        super().__init__(background)
 
     def publish(self, published: Snapshot) -> None:
         def publish() -> None:
@@ -76,10 +75,11 @@ class ControlEnd(Hosted):
                     newest[push.worker] = (push.sequence, sample.window)
         return window.merge_all(found for _, found in newest.values())
 
-    async def _answer(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         assert scope["type"] == "http"
         if scope["path"] == "/link/windows":
             push = window.decode_push(await read_body(receive) or b"")
+            self.unheard += self.refusing or self.mute
             if not self.refusing:
                 self.pushes.append(push)
             await _empty(send, 503 if self.refusing or self.mute else 204)
@@ -137,7 +137,7 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
         self.cache = folder / "snapshot.json"
         if start is not None:
             self.cache.write_bytes(snapshot.encode(start))
-        with listening_socket() as found:
+        with bound_socket() as found:
             self.port = origin_of(found).port
         self._log = folder / "worker.log"
         arguments = ["--control", f"http://{control.authority}", "--listen", f"127.0.0.1:{self.port}"]
@@ -161,8 +161,8 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
     def log(self) -> str:
         return self._log.read_text()
 
-    def terminate(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self._process.send_signal(number)
 
     def wait(self) -> int:
         """The exit code; fails where the process does not end."""

@@ -159,7 +159,9 @@ def _engine(url: str) -> Engine:
             return engine
         if parsed.get_backend_name() == "postgresql":
             return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
-    except (SQLAlchemyError, ImportError) as error:
+    except ImportError as error:
+        raise StoreError(f"store: the database's driver is not installed: {error}") from error
+    except SQLAlchemyError as error:
         raise StoreError(f"store: {error}") from error
     raise StoreError(f"store: expected sqlite:///file or postgresql+psycopg://..., not {parsed.drivername}")
 

@@ -20,6 +20,8 @@ from gates.status import ControlStatus
 EVERY_SECONDS = 1.0
 TIMEOUT_SECONDS = 3.0
 
+_HINT = Text(" Ctrl-C ends the watch, and nothing else", style="dim")
+
 Look = Callable[[], ControlStatus]
 
 
@@ -92,7 +94,7 @@ def _keep_up(seen: Iterator[Seen]) -> None:
         with Live(screen=True, auto_refresh=False) as live:
             for now in seen:
                 picture = _picture(now)
-                live.update(picture, refresh=True)
+                live.update(Group(picture, _HINT), refresh=True)
     finally:
         Console().print(picture)
 
@@ -100,6 +102,6 @@ def _keep_up(seen: Iterator[Seen]) -> None:
 def _picture(now: Seen) -> RenderableType:
     view = terminal.overview(now.status)
     if not now.trouble:
-        return Group(view, Text(" Ctrl-C ends the watch, and nothing else", style="dim"))
+        return view
     told = f" as of {now.age:.0f} s ago: {terminal.plain(now.trouble)}; trying again"
     return Group(view, Text(told, style="bold yellow"))

@@ -11,10 +11,12 @@ paired    two versions that answered the same requests
 quantile  a latency quantile against the champion's
 lift      a mean against the champion's
 process   evidence tick by tick, which also notices faults that begin late
+combine   two of these as one
 watch     what a controller keeps of a gate between its looks
 forecast  how many requests a gate will need
 """
 
+from gates.evidence.combine import both, either
 from gates.evidence.forecast import (
     requests_to_fail,
     requests_to_pass,
@@ -52,6 +54,8 @@ __all__ = [
     "RateWatch",
     "RatioWatch",
     "Tally",
+    "both",
+    "either",
     "fewest_to_fail",
     "lift_range",
     "log_evidence_above",

@@ -2,10 +2,10 @@
 
 Evidence that only ever adds up forgets slowly: after 20 000 good requests a new fault has to outweigh all of them. So
 each of the 32 alternatives starts anew at every tick, with a little weight w_t, and their sum is what Shiryaev and
-Roberts watch: R <- (R + w_t) L_t, with L_t the tick's likelihood ratio. Half of the weight is placed on a fault that is
-there from the start; the rest is spread over the later trials, all of them together, by S(n) = N / (N + n): the part
-still unspent after n trials. The weights never sum to more than 1, so the mean of the 32 is an e-process without any
-horizon, and one threshold, 1/alpha, covers both kinds of fault: nothing is left to split.
+Roberts watch: R <- (R + w_t) L_t, with L_t the tick's likelihood ratio. Three fifths of the weight lie on a fault that
+is there from the start; the rest is spread over all later trials, with the part N / (N + n) of it still unspent after n
+of them. The weights never sum to more than 1, so the mean of the 32 is an e-process without any horizon, and one
+threshold, 1/alpha, covers both kinds of fault: no alpha has to be split between them.
 
 It is the e-SR detector with a spent prior in place of the threshold N/alpha: for n well below N each trial weighs about
 1/N, and beyond N the guarantee goes on holding. How the trials are cut into ticks changes nothing but how finely
@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from gates.evidence.mixture import GRID_POINTS, Vector, log_mean
 
-LATE = 0.5
+LATE = 0.4
 HALF_SPENT = 20_000
 
 

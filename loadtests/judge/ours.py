@@ -1,19 +1,18 @@
 """Penstock's gates over simulated traffic: the functions that the controller uses, many rollouts at once.
 
-Two critical gates share one false-alarm budget. Errors: a candidate fails that is shown to exceed the limit and, too,
-to be worse than the champion; it passes where it is shown to be below the limit, or no worse than the champion by half.
-Latency: the share of answers above the limit against what the quantile leaves to it. The gates are looked at each
-second, and the hour ends in a promotion only where both pass.
+Two critical gates share one false-alarm budget. Errors: at most 1 %, or half as many again as the champion's where that
+is more, so that an outage of both is not the candidate's fault. Latency: the share of answers above the limit against
+what the quantile leaves to it. The gates are looked at each second, and the hour ends in a promotion only where both
+pass.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
-from gates.evidence.mixture import Vector, log_mean, threshold
+from gates.evidence.combine import both, either
+from gates.evidence.mixture import log_mean, threshold
 from gates.evidence.process import advance, begin
 from gates.evidence.rate import factors_above, factors_below
 from gates.evidence.ratio import factors_no_worse, factors_worse
@@ -48,9 +47,12 @@ class Watches:
         self.seen = self.seen + answers
         self.open = self.open + np.stack([errors, answers, champion_errors, champion_answers])
         closed = np.where((self.open[1] > 0) & (self.open[3] > 0), self.open, 0)
-        self.worse = advance(self.worse, self.compared, closed[1], factors_worse(*closed, 0.0))
-        self.no_worse = advance(self.no_worse, self.compared, closed[1], factors_no_worse(*closed, MARGIN), late=0.0)
-        self.compared = self.compared + closed[1]
+        events, trials, theirs, their_trials = closed
+        worse = factors_worse(events, trials, theirs, their_trials, MARGIN)
+        no_worse = factors_no_worse(events, trials, theirs, their_trials, MARGIN)
+        self.worse = advance(self.worse, self.compared, trials, worse)
+        self.no_worse = advance(self.no_worse, self.compared, trials, no_worse, late=0.0)
+        self.compared = self.compared + trials
         self.open = self.open - closed
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
@@ -61,19 +63,14 @@ class Watches:
 
     def failing(self) -> NDArray[np.bool_]:
         needed = threshold(FALSE_ALARM / GATES)
-        errors = np.minimum(log_mean(self.errors), log_mean(self.worse)) >= needed
+        errors = both(log_mean(self.errors), log_mean(self.worse)) >= needed
         return np.asarray(errors | (log_mean(self.latency) >= needed))
 
     def passing(self, totals: Totals) -> NDArray[np.bool_]:
         answers, errors, slow = totals[:3]
         needed = threshold(FALSE_PASS)
-        below = _either(log_mean(factors_below(errors, answers, ERROR_LIMIT)), log_mean(self.no_worse)) >= needed
+        below = either(log_mean(factors_below(errors, answers, ERROR_LIMIT)), log_mean(self.no_worse)) >= needed
         return np.asarray(below & (log_mean(factors_below(slow, answers, SLOW_LIMIT)) >= needed))
-
-
-def _either(left: Vector, right: Vector) -> Vector:
-    """Evidence against a null that has two sides to it: the mean of two e-values is one."""
-    return np.logaddexp(left, right) - math.log(2)
 
 
 def judge(traffic: Traffic) -> Verdicts:

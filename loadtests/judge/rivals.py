@@ -29,7 +29,7 @@ class Rule(Protocol):
 
 def windows(counts: Counts, seconds: int) -> NDArray[np.int64]:
     """The counts of each window, shape (windows, rollouts)."""
-    return counts.reshape(SECONDS // seconds, seconds, -1).sum(axis=1, dtype=np.int64)
+    return np.asarray(counts.reshape(SECONDS // seconds, seconds, -1).sum(axis=1, dtype=np.int64))
 
 
 def breaches(traffic: Traffic, seconds: int) -> NDArray[np.bool_]:
@@ -86,7 +86,7 @@ class Argo:
 
     @property
     def name(self) -> str:
-        return f"Argo, {self.minutes} min, failureLimit {self.failure_limit}"
+        return f"Argo, {self.minutes} min, limit {self.failure_limit}"
 
     def judge(self, traffic: Traffic, rng: np.random.Generator) -> Verdicts:
         interval = self.minutes * MINUTE
@@ -137,13 +137,19 @@ class Kayenta:
         )
 
     def _high(self, ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> bool:
-        n, m = ours.size, theirs.size
-        if not n or not m:
+        if not ours.size or not theirs.size:
             return False
-        shifts = np.sort(np.subtract.outer(ours, theirs), axis=None)
-        spread = np.sqrt(n * m * (n + m + 1) / 12)
-        rank = int(np.floor(n * m / 2 + ndtri((1 - self.CONFIDENCE) / 2) * spread))
-        return bool(rank > 0 and shifts[rank - 1] > self.TOLERANCE * abs(np.median(shifts)))
+        lower, estimate = shift(ours, theirs, self.CONFIDENCE)
+        return lower > self.TOLERANCE * abs(estimate)
+
+
+def shift(ours: NDArray[np.float64], theirs: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    """The Hodges-Lehmann estimate of how far ours lie above theirs, and before it the lower end of its two-sided
+    Mann-Whitney interval (normal approximation), -infinity where there are too few values for one."""
+    n, m = ours.size, theirs.size
+    shifts = np.sort(np.subtract.outer(ours, theirs), axis=None)
+    rank = n * m / 2 + ndtri((1 - confidence) / 2) * np.sqrt(n * m * (n + m + 1) / 12)
+    return float(shifts[int(rank)]) if rank >= 0 else -np.inf, float(np.median(shifts))
 
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -9,7 +9,8 @@ import pytest
 from gates import errands as module
 from gates import overview
 from gates.decision import Decision, Rollout
-from gates.errands import Errands, errands_of, facts_of
+from gates.errands import Errands
+from gates.outbox import Begin, errands_of, facts_of
 from gates.phases import Event
 from gates.ports import RolloutFacts, StoreError
 from proxy.snapshot import Phase
@@ -183,5 +184,5 @@ async def test_tries_are_further_and_further_apart() -> None:
 async def test_the_facts_of_a_rollout_survive_the_outbox() -> None:
     async with Desk(registry=FakeRegistry()) as desk:
         (errand,) = desk.store.errands
-        assert msgspec.json.decode(errand.body, type=module.Begin).facts == FACTS
+        assert msgspec.json.decode(errand.body, type=Begin).facts == FACTS
         assert facts_of(desk.store.rollouts["r1"]) == FACTS

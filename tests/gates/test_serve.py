@@ -198,6 +198,7 @@ def test_a_watch_on_a_terminal(serving: Serving) -> None:
     picture, behind = seen.split(b"\x1b[?1049l")
     assert b"\x1b[?1049h" in picture, "the watch has a screen of its own"
     assert b"champion 40" in behind, "the last picture stays"
+    assert b"Ctrl-C" not in behind
 
 
 def test_ctrl_c_ends_it_all_in_order(serving: Serving) -> None:

@@ -16,7 +16,7 @@ from gates.evidence.forecast import (
     requests_to_show_worse,
 )
 from gates.evidence.mixture import log_mean
-from gates.evidence.process import EProcess
+from gates.evidence.process import LATE, EProcess
 from gates.evidence.rate import (
     factors_below,
     fewest_to_fail,
@@ -78,14 +78,14 @@ def test_what_was_seen_is_not_asked_for_again(events: int, trials: int) -> None:
     assert requests_to_pass(0.01, 0.02, 0.05, factors_below(0, 1000, 0.02)) == 0
 
 
-def test_a_process_that_keeps_half_for_late_faults_needs_a_little_more() -> None:
+def test_a_process_that_watches_for_late_faults_needs_a_little_more() -> None:
     plain = requests_to_fail(0.05, 0.01, 0.01)
     assert plain == requests_to_fail(0.05, 0.01, 0.01, EProcess.fresh(late=0.0).logs)
-    halved = requests_to_fail(0.05, 0.01, 0.01, EProcess.fresh().logs)
-    assert halved == requests_to_fail(0.05, 0.01, 0.005)
+    watching = requests_to_fail(0.05, 0.01, 0.01, EProcess.fresh().logs)
+    assert watching == requests_to_fail(0.05, 0.01, 0.01 * (1 - LATE))
     assert plain is not None
-    assert halved is not None
-    assert plain < halved
+    assert watching is not None
+    assert plain < watching
 
 
 def test_what_cannot_be_decided_is_named() -> None:

@@ -1,0 +1,82 @@
+"""What the registry is told of a decision: written down with it, carried later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from gates.checks import describe
+from gates.decision import Decision, Rollout, Terms
+from gates.phases import Event
+from gates.ports import Errand, RolloutFacts
+from proxy.snapshot import BASIS_POINTS
+
+Outcome = Literal["promoted", "rolled_back"]
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The body of a "begin"; `at` is wall time."""
+
+    facts: RolloutFacts
+    parameters: dict[str, str]
+    by: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The body of a "finish"; the decisions are read from the audit history when it is carried."""
+
+    facts: RolloutFacts
+    outcome: Outcome
+    by: str
+    reason: str
+    at: float
+
+
+def errands_of(decision: Decision, at: float) -> tuple[tuple[str, str], ...]:
+    """(kind, body) of what the registry is told of a decision, to be stored with it; `at` is wall time."""
+    after = decision.rollout
+    match decision.event:
+        case Event.START:
+            begin = Begin(facts_of(after), _parameters(after.terms), decision.by, at)
+            return (("begin", msgspec.json.encode(begin).decode()),)
+        case Event.PROMOTE | Event.ROLL_BACK:
+            outcome: Outcome = "promoted" if decision.event is Event.PROMOTE else "rolled_back"
+            finish = Finish(facts_of(after), outcome, decision.by, decision.reason, at)
+            return (("finish", msgspec.json.encode(finish).decode()),)
+        case _:
+            return ()
+
+
+def body_of(errand: Errand) -> Begin | Finish:
+    """Raises ValueError for a body that is none of ours."""
+    if errand.kind == "begin":
+        return msgspec.json.decode(errand.body, type=Begin)
+    return msgspec.json.decode(errand.body, type=Finish)
+
+
+def facts_of(rollout: Rollout) -> RolloutFacts:
+    return RolloutFacts(rollout.id, rollout.model, rollout.champion, rollout.candidate)
+
+
+def _parameters(terms: Terms) -> dict[str, str]:
+    """The terms in words, as parameters of the rollout's run."""
+    plan, budget = terms.plan, terms.budget
+    stages = {
+        f"plan/{position}_{plan.phase_at(position)}": (
+            f"{stage.share_bp * 100 / BASIS_POINTS:g} %, {stage.min_duration:g} s, {stage.min_requests} requests"
+            + (", approval" if stage.approval else "")
+        )
+        for position, stage in enumerate(plan.stages)
+    }
+    gates = {f"gate/{gate.name}": f"{gate.severity}: {describe(gate, gate.limit)}" for gate in terms.gates}
+    return {
+        **stages,
+        **gates,
+        "budget/false_alarm": f"{budget.false_alarm:g}",
+        "budget/false_pass": f"{budget.false_pass:g}",
+    }

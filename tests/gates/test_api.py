@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import msgspec
+import pytest
+
+from gates import api
+from gates.api import create_app
+from gates.phases import Event
+from gates.ports import AuditRow
+from gates.status import ControlStatus, ModelStatus
+from proxy import snapshot as snapshots
+from proxy.snapshot import Phase
+from proxy.window import Push, Sample, Window, encode_push
+from tests.control import MODEL, Desk, in_loop, model_settings
+from tests.fakes import FakeRegistry
+from tests.gates.test_errands import errands_at
+
+HERE = f"/api/models/{MODEL}"
+
+
+@asynccontextmanager
+async def client_of(desk: Desk) -> AsyncIterator[httpx2.AsyncClient]:
+    app = create_app(desk.controller, errands_at(desk) if desk.registry else None)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://control") as client:
+        yield client
+
+
+def refusal(response: httpx2.Response) -> tuple[int, str]:
+    body = response.json()
+    assert body["message"]
+    return response.status_code, body["error"]
+
+
+class TestReading:
+    @in_loop
+    async def test_status_and_models(self) -> None:
+        async with Desk(registry=FakeRegistry()) as desk, client_of(desk) as client:
+            status = msgspec.json.decode((await client.get("/api/status")).content, type=ControlStatus)
+            assert [model.model for model in status.models] == [MODEL]
+            assert status.registry is not None
+            models = msgspec.json.decode((await client.get("/api/models")).content, type=list[ModelStatus])
+            model = msgspec.json.decode((await client.get(HERE)).content, type=ModelStatus)
+            assert models == list(status.models) == [model]
+            assert model.phase is Phase.SHADOW
+
+    @in_loop
+    async def test_events_newest_first_and_no_more_than_asked(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            await desk.command(Event.CLIMB)
+            rows = msgspec.json.decode((await client.get(f"{HERE}/events")).content, type=list[AuditRow])
+            assert [row.event for row in rows] == ["climb", "start", "configure"]
+            assert len((await client.get(f"{HERE}/events?limit=1")).json()) == 1
+            for limit in ("0", "1001", "-1", "x", "1" * 30):
+                assert refusal(await client.get(f"{HERE}/events?limit={limit}")) == (422, "bad_query")
+
+    @pytest.mark.parametrize("path", [HERE, f"{HERE}/events"])
+    @in_loop
+    async def test_an_unknown_model_is_told_the_known_ones(self, path: str) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            response = await client.get(path.replace(MODEL, "fraud_detecter"))
+            assert refusal(response) == (404, "unknown_model")
+            assert MODEL in response.json()["message"]
+
+    @in_loop
+    async def test_metrics_page_and_probes(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            metrics = await client.get("/metrics")
+            assert f'penstock_ramp_percent{{model="{MODEL}"}} 0.0' in metrics.text
+            assert metrics.headers["content-type"].startswith("text/plain")
+            page = await client.get("/")
+            assert "api/status" in page.text
+            assert "src=" not in page.text
+            assert "default-src 'none'" in page.headers["content-security-policy"]
+            assert (await client.get("/-/live")).status_code == 200
+            assert (await client.get("/-/ready")).status_code == 200
+
+    @in_loop
+    async def test_paths_and_methods_that_are_not_there(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            assert refusal(await client.get("/nothing")) == (404, "not_found")
+            response = await client.get(f"{HERE}/rollout")
+            assert refusal(response) == (405, "method_not_allowed")
+            assert response.headers["allow"] == "POST"
+
+
+class TestReadiness:
+    @in_loop
+    async def test_before_the_start_nothing_but_life_is_claimed(self) -> None:
+        desk = Desk()
+        async with client_of(desk) as client:
+            assert (await client.get("/-/live")).status_code == 200
+            for path in ("/-/ready", "/api/status", HERE, "/link/snapshot?worker=w"):
+                assert refusal(await client.get(path)) == (503, "not_started")
+            assert refusal(await client.post(f"{HERE}/rollout/pause", json={})) == (503, "not_started")
+            assert (await client.get("/metrics")).status_code == 200
+
+    @in_loop
+    async def test_a_store_that_is_gone_is_told(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            desk.store.broken = "gone"
+            assert refusal(await client.get(f"{HERE}/events")) == (503, "store_gone")
+            assert refusal(await client.get("/-/ready")) == (503, "store_gone")
+            assert refusal(await client.post(f"{HERE}/rollout/advance", json={})) == (503, "store_gone")
+            rolled_back = await client.post(f"{HERE}/rollout/rollback", json={"reason": "smoke"})
+            assert (rolled_back.status_code, rolled_back.json()["phase"]) == (200, "rolled_back")
+            assert (await client.get("/api/status")).json()["store_trouble"] == "gone"
+
+
+class TestRollouts:
+    @in_loop
+    async def test_a_whole_rollout_by_hand(self) -> None:
+        async with Desk(model_settings(candidate=None)) as desk, client_of(desk) as client:
+            started = await client.post(f"{HERE}/rollout", json={"candidate": "42", "by": "ada", "reason": "new"})
+            assert (started.status_code, started.json()["phase"]) == (201, "shadow")
+            assert started.json()["rollout"]["started_by"] == "ada"
+            phases = []
+            for wish in ("pause", "resume", "advance", "advance", "advance", "advance", "promote"):
+                answer = await client.post(f"{HERE}/rollout/{wish}", json={"by": "ada"})
+                phases.append((answer.json()["phase"], answer.json()["percent"]))
+            assert phases[:2] == [("paused", 0), ("shadow", 0)]
+            assert phases[2:] == [("ramp", 5), ("ramp", 50), ("ramp", 100), ("bake", 100), ("promoted", 0)]
+            assert (await client.get(HERE)).json()["champion"] == "42"
+
+    @in_loop
+    async def test_an_empty_body_is_a_wish_of_someone(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            assert (await client.post(f"{HERE}/rollout/pause")).status_code == 200
+            assert desk.store.audit[-1].by.startswith("someone at ")
+
+    @in_loop
+    async def test_a_rollback_needs_a_reason(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            for body in ({}, {"reason": " "}):
+                assert refusal(await client.post(f"{HERE}/rollout/rollback", json=body)) == (422, "reason_missing")
+            assert desk.phase is Phase.SHADOW
+
+    @in_loop
+    async def test_what_the_phase_does_not_allow_is_told_with_what_it_does(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            response = await client.post(f"{HERE}/rollout/resume", json={})
+            assert refusal(response) == (409, "illegal_event")
+            assert "pause" in response.json()["message"]
+            assert refusal(await client.post(f"{HERE}/rollout", json={"candidate": "43"})) == (409, "illegal_event")
+
+    @in_loop
+    async def test_candidates_that_cannot_be_tried(self) -> None:
+        async with Desk(model_settings(candidate=None)) as desk, client_of(desk) as client:
+            refusals = {
+                candidate: refusal(await client.post(f"{HERE}/rollout", json={"candidate": candidate}))
+                for candidate in ("40", "99", "@challenger", "")
+            }
+            assert refusals == {
+                "40": (409, "already_champion"),
+                "99": (422, "unroutable"),
+                "@challenger": (503, "registry_gone"),
+                "": (422, "bad_body"),
+            }
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"{", b"[]", b'{"candidate": 42}', b'{"candidate": "42", "why": 1}', b"[" * 9999, b'{"candidate": "\xff"}'],
+    )
+    @in_loop
+    async def test_bodies_that_are_not_lawful(self, body: bytes) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            assert refusal(await client.post(f"{HERE}/rollout", content=body)) == (422, "bad_body")
+
+    @in_loop
+    async def test_bodies_are_limited(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            long = b" " * (api.MAX_WISH + 1)
+            assert refusal(await client.post(f"{HERE}/rollout/pause", content=long)) == (413, "body_too_large")
+            reason = {"reason": "x" * 2001}
+            assert refusal(await client.post(f"{HERE}/rollout/pause", json=reason)) == (422, "bad_body")
+
+    @in_loop
+    async def test_a_page_from_elsewhere_may_not_steer(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            foreign = {"origin": "http://evil.example"}
+            answer = await client.post(f"{HERE}/rollout/promote", json={}, headers=foreign)
+            assert refusal(answer) == (403, "foreign_origin")
+            own = {"origin": "http://control"}
+            assert (await client.post(f"{HERE}/rollout/pause", json={}, headers=own)).status_code == 200
+
+    @in_loop
+    async def test_an_unknown_wish_is_told_the_known_ones(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            response = await client.post(f"{HERE}/rollout/explode", json={})
+            assert refusal(response) == (404, "unknown_wish")
+            assert "rollback" in response.json()["remedy"]
+
+
+class TestLink:
+    @in_loop
+    async def test_a_poll_brings_the_snapshot_and_then_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(api, "POLL_SECONDS", 0.05)
+        async with Desk() as desk, client_of(desk) as client:
+            first = await client.get("/link/snapshot?worker=w1&generation=0")
+            assert snapshots.decode(first.content) == desk.controller.snapshot
+            here = desk.controller.snapshot.generation
+            nothing = await client.get(f"/link/snapshot?worker=w1&generation={here}")
+            assert (nothing.status_code, nothing.content) == (204, b"")
+            assert desk.controller.status().workers == {"w1": here}
+
+    @in_loop
+    async def test_a_waiting_poll_is_answered_by_a_decision(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            await client.get("/link/snapshot?worker=w1")
+            here = desk.controller.snapshot.generation
+            held = asyncio.ensure_future(client.get(f"/link/snapshot?worker=w1&generation={here}"))
+            await asyncio.sleep(0.05)
+            assert not held.done()
+            await client.post(f"{HERE}/rollout/rollback", json={"reason": "smoke"})
+            told = snapshots.decode((await held).content)
+            assert told.by_model[MODEL].candidate is None
+
+    @pytest.mark.parametrize("query", ["", "worker=", "worker=w&generation=-1", "worker=w&generation=x"])
+    @in_loop
+    async def test_polls_that_are_not_lawful(self, query: str) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            assert refusal(await client.get(f"/link/snapshot?{query}")) == (422, "bad_query")
+
+    @in_loop
+    async def test_windows_are_taken(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            window = Window()
+            window.candidate_shadow.observe(200, 0.01)
+            push = Push("w1", 1, (Sample(MODEL, desk.route.epoch, window),))
+            assert (await client.post("/link/windows", content=encode_push(push))).status_code == 204
+            await desk.controller.tick()
+            assert desk.rollout.requests == 1
+            assert desk.controller.status().workers == {"w1": 0}
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"{}",
+            b'{"worker": "w", "sequence": 1, "samples": [{"model": "m", "epoch": 1, "window": {"fallbacks": -1}}]}',
+            b'{"worker": "w", "sequence": 1, "samples": [{"model": "m", "epoch": 1, "window":'
+            b' {"candidate": {"errors": {"a": 1}}}}]}',
+        ],
+    )
+    @in_loop
+    async def test_windows_that_are_not_lawful(self, body: bytes) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            assert refusal(await client.post("/link/windows", content=body)) == (422, "bad_push")

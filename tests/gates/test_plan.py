@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gates.plan import Plan, Stage
+from proxy.snapshot import BASIS_POINTS, Phase
+
+ALL = Stage(BASIS_POINTS)
+
+
+@pytest.mark.parametrize("values", [{"share_bp": -1}, {"share_bp": 10_001}, {"min_duration": -1}, {"min_requests": -1}])
+def test_stages_that_cannot_be(values: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"percent|negative"):
+        replace(Stage(0), **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("shadow", "steps", "bake"),
+    [
+        (Stage(0), (), ALL),
+        (Stage(1), (ALL,), ALL),
+        (Stage(0), (Stage(0), ALL), ALL),
+        (Stage(0), (Stage(500), Stage(500), ALL), ALL),
+        (Stage(0), (Stage(500), Stage(100), ALL), ALL),
+        (Stage(0), (Stage(500),), ALL),
+        (Stage(0), (ALL,), Stage(500)),
+    ],
+)
+def test_plans_that_cannot_be(shadow: Stage, steps: tuple[Stage, ...], bake: Stage) -> None:
+    with pytest.raises(ValueError, match=r"plan\."):
+        Plan(shadow, steps, bake)
+
+
+@given(st.sets(st.integers(1, BASIS_POINTS - 1), max_size=8))
+def test_every_rising_ramp_is_a_plan(shares: set[int]) -> None:
+    steps = (*map(Stage, sorted(shares)), ALL)
+    plan = Plan(Stage(0), steps, replace(ALL, min_duration=5))
+    phases = [plan.phase_at(position) for position in range(len(plan.stages))]
+    assert phases == [Phase.SHADOW, *[Phase.RAMP] * len(steps), Phase.BAKE]
+    assert plan.stages[plan.last] is plan.bake
+    assert [stage.share_bp for stage in plan.stages] == sorted(stage.share_bp for stage in plan.stages)

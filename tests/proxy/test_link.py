@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from proxy import app, snapshot
+from proxy.errors import UpstreamRefused
+from proxy.link import Link
+from proxy.local import Holder
+from proxy.settings import WorkerSettings
+from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
+from proxy.window import Window, decode_push
+from proxy.windows import Windows
+from tests.servers import Background, eventually
+from tests.workers import ControlEnd
+
+ROUTE = ModelRoute("m", "/", Target("1", (Origin("127.0.0.1", 8001),)))
+FIRST = Snapshot(1, (ROUTE,))
+SECOND = Snapshot(2, (replace(ROUTE, epoch=2),))
+
+
+class Recorded:
+    """The control plane as the port sees it: answers as told, and keeps what it was sent."""
+
+    def __init__(self, *answers: tuple[int, bytes] | Exception) -> None:
+        self.answers = list(answers)
+        self.sent: list[tuple[str, str, bytes]] = []
+        self.exhausted = asyncio.Event()
+
+    async def __call__(self, method: str, target: str, body: bytes, timeout: float) -> tuple[int, bytes]:
+        self.sent.append((method, target, body))
+        if not self.answers:
+            self.exhausted.set()
+            await asyncio.Event().wait()
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Parts:
+    """A link with its surroundings."""
+
+    def __init__(self, control: Recorded, cache: Path | None = None) -> None:
+        self.control = control
+        self.holder = Holder()
+        self.windows = Windows("w-1")
+        self.adopted: list[Snapshot] = []
+        self.link = Link(control, self.holder, self.windows, cache, self.adopted.append)
+
+    def pull(self) -> None:
+        """Pull until the control plane has nothing left to say."""
+
+        async def pull() -> None:
+            task = asyncio.ensure_future(self.link.pull())
+            await self.control.exhausted.wait()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        uvloop.run(pull())
+
+
+def _ok(published: Snapshot) -> tuple[int, bytes]:
+    return 200, snapshot.encode(published)
+
+
+# Snapshots in
+
+
+def test_snapshots_are_taken_as_they_come_and_each_poll_acknowledges_the_last() -> None:
+    parts = Parts(Recorded(_ok(FIRST), (204, b""), _ok(SECOND)))
+    parts.pull()
+    assert parts.adopted == [FIRST, SECOND]
+    assert parts.holder.current == SECOND
+    assert [target for _, target, _ in parts.control.sent] == [
+        "/link/snapshot?worker=w-1&generation=0",
+        "/link/snapshot?worker=w-1&generation=1",
+        "/link/snapshot?worker=w-1&generation=1",
+        "/link/snapshot?worker=w-1&generation=2",
+    ]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        UpstreamRefused("nobody there"),
+        (500, b""),
+        (404, b""),
+        (200, b""),
+        (200, b"{}"),
+        (200, b"[" * 100_000),
+        (200, snapshot.encode(SECOND)[:-1]),
+    ],
+    ids=["refused", "500", "404", "empty", "no snapshot", "nested beyond reason", "cut"],
+)
+def test_the_last_good_snapshot_stays_whatever_the_control_plane_says(
+    trouble: tuple[int, bytes] | Exception, tmp_path: Path
+) -> None:
+    parts = Parts(Recorded(_ok(FIRST), trouble), tmp_path / "snapshot.json")
+    parts.pull()
+    assert parts.holder.current == FIRST
+    assert snapshot.decode((tmp_path / "snapshot.json").read_bytes()) == FIRST
+    again = Parts(Recorded(trouble, _ok(SECOND)))
+    again.pull()
+    assert again.holder.current == SECOND
+
+
+def test_each_snapshot_is_kept_on_disk_whole_and_alone(tmp_path: Path) -> None:
+    cache = tmp_path / "snapshot.json"
+    Parts(Recorded(_ok(FIRST), _ok(SECOND)), cache).pull()
+    assert snapshot.decode(cache.read_bytes()) == SECOND
+    assert list(tmp_path.iterdir()) == [cache]
+
+
+def test_a_cache_that_cannot_be_written_hinders_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    parts = Parts(Recorded(_ok(FIRST), _ok(SECOND)), tmp_path / "absent" / "snapshot.json")
+    with caplog.at_level(logging.WARNING):
+        parts.pull()
+    assert parts.holder.current == SECOND
+    assert "not kept" in caplog.text
+
+
+def test_a_restart_begins_from_the_cache(tmp_path: Path) -> None:
+    cache = tmp_path / "snapshot.json"
+    cache.write_bytes(snapshot.encode(SECOND))
+    parts = Parts(Recorded(), cache)
+    parts.link.restore()
+    assert parts.holder.current == SECOND
+    assert parts.adopted == [SECOND]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{", b"null", b"\xff\xfe", b"[" * 100_000, snapshot.encode(FIRST)[:-1], b'{"generation": -1, "routes": []}'],
+    ids=["empty", "cut", "null", "not utf-8", "nested beyond reason", "one byte short", "unlawful"],
+)
+def test_a_damaged_cache_is_passed_over(tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    cache = tmp_path / "snapshot.json"
+    cache.write_bytes(damage)
+    parts = Parts(Recorded(_ok(FIRST)), cache)
+    with caplog.at_level(logging.WARNING):
+        parts.link.restore()
+    assert parts.adopted == []
+    assert str(cache) in caplog.text
+    parts.pull()
+    assert parts.holder.current == FIRST
+    assert snapshot.decode(cache.read_bytes()) == FIRST
+
+
+def test_no_cache_or_one_that_is_a_folder_is_passed_over(tmp_path: Path) -> None:
+    for cache in (None, tmp_path / "absent", tmp_path):
+        parts = Parts(Recorded(), cache)
+        parts.link.restore()
+        assert parts.holder.current is None
+
+
+# Windows out
+
+
+def _count(windows: Windows, times: int = 1) -> None:
+    for _ in range(times):
+        windows.of(ROUTE).champion.observe(200, 0.001)
+
+
+@pytest.mark.parametrize("answer", [UpstreamRefused("nobody there"), (500, b""), (200, b"")])
+def test_windows_that_were_not_received_are_pushed_again(answer: tuple[int, bytes] | Exception) -> None:
+    parts = Parts(Recorded(answer, (204, b"")))
+    _count(parts.windows)
+    states = []
+    for _ in range(2):
+        uvloop.run(parts.link.push_once())
+        states.append(parts.windows.changed)
+        _count(parts.windows)
+    assert states == [True, False]
+    first, second = (decode_push(body) for _, _, body in parts.control.sent)
+    assert (first.sequence, second.sequence) == (1, 2)
+    assert second.samples[0].window.champion.answers == 2
+
+
+def test_a_push_that_is_cancelled_is_pushed_again() -> None:
+    parts = Parts(Recorded())
+    _count(parts.windows)
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(parts.link.push_once())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    uvloop.run(cancelled())
+    assert len(parts.control.sent) == 1
+    assert parts.windows.changed
+
+
+class Linked:
+    """A real worker's parts, linked to a real control end; nobody sends it requests."""
+
+    def __init__(self, background: Background, control: ControlEnd) -> None:
+        settings = WorkerSettings(control.origin, ("127.0.0.1", 0))
+        self._background = background
+        self.worker = background.call(lambda: app.build(settings))
+        background.call(self.worker.start)
+
+    def count(self, times: int) -> None:
+        self._background.call(lambda: _count(self.worker.windows, times))
+
+    def stop(self) -> None:
+        self._background.run(self.worker.stop())
+
+
+@pytest.fixture
+def control(background: Background) -> Iterator[ControlEnd]:
+    with ControlEnd(background) as end:
+        yield end
+
+
+@pytest.fixture
+def linked(background: Background, control: ControlEnd) -> Iterator[Linked]:
+    made = Linked(background, control)
+    yield made
+    made.stop()
+    assert made.worker.upstreams.connections == 0
+
+
+def _answers(control: ControlEnd) -> int:
+    return control.window("m").champion.answers
+
+
+def test_windows_arrive_exactly_once_in_sum_across_every_kind_of_outage(control: ControlEnd, linked: Linked) -> None:
+    linked.count(5)
+    eventually(lambda: _answers(control) == 5)
+    control.refusing = True
+    linked.count(7)
+    eventually(lambda: control.unheard == 2)
+    assert _answers(control) == 5
+    control.refusing = False
+    eventually(lambda: _answers(control) == 12)
+    control.mute = True
+    linked.count(11)
+    eventually(lambda: control.unheard == 4)
+    control.mute = False
+    linked.count(1)
+    eventually(lambda: _answers(control) == 24)
+    control.stop()
+    linked.count(13)
+    control.start()
+    eventually(lambda: _answers(control) == 37)
+
+
+def test_a_worker_with_nothing_to_say_gives_signs_of_life(control: ControlEnd, linked: Linked) -> None:
+    eventually(lambda: len(control.pushes) >= 2)
+    assert {push.worker for push in control.pushes} == {linked.worker.name}
+    assert all(push.samples == () for push in control.pushes)
+
+
+def test_a_snapshot_that_is_published_is_adopted_and_acknowledged(control: ControlEnd, linked: Linked) -> None:
+    control.publish(FIRST)
+    eventually(lambda: (linked.worker.name, 1) in control.polls)
+    assert linked.worker.holder.current == FIRST
+    control.stop()
+    control.start()
+    control.publish(SECOND)
+    eventually(lambda: (linked.worker.name, 2) in control.polls)
+
+
+def test_stopping_pushes_what_is_left(background: Background, control: ControlEnd) -> None:
+    linked = Linked(background, control)
+    eventually(lambda: control.pushes)
+    linked.count(3)
+    linked.stop()
+    assert _answers(control) == 3
+    assert control.window("m") == linked.worker.windows.of(ROUTE) != Window()
