@@ -47,6 +47,10 @@ class Application:
                 raise
         if scope["path"] == "/fail":
             raise KeyError("a bug")
+        if scope["path"] == "/flood":
+            await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": False})
+            for _ in range(100):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
         if scope["path"] in ("/stream", "/cut", "/bug"):
             await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": False})
             await send({"type": "http.response.body", "body": b"one", "more_body": True})
@@ -72,7 +76,7 @@ class Behind(Hosted):
             lifespan="off",
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=60,
         )
         super().__init__(background, lambda: Server(config, limits, self.readiness))
 

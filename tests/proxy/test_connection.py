@@ -12,6 +12,7 @@ from tests.servers import HANG, READ, RESET, Background, Script, Scripted, whole
 from tests.wire import PATIENCE
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
+UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -98,7 +99,7 @@ def test_fields_come_in_order_and_without_those_of_trailers_and_interim_answers(
 @pytest.mark.parametrize(
     "raw",
     [
-        b"HTTP/1.1 200 OK\r\n\r\nhello",
+        UNTIL_CLOSE,
         b"HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello",
         whole(b"hello", 200, "connection: close"),
     ],
@@ -108,7 +109,8 @@ def test_a_connection_that_will_close_is_not_used_again(background: Background, 
     with Scripted(background, [READ, raw]) as upstream:
         _, body = _exchange(upstream)
         assert body == b"hello"
-    with Scripted(background, [READ, raw]) as upstream:
+    end: Script = [] if raw == UNTIL_CLOSE else [HANG]
+    with Scripted(background, [READ, raw, *end]) as upstream:
         assert _connections_for_two(upstream) == 2
 
 
