@@ -17,15 +17,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gates.controller import Controller, UnknownModel
+from gates.controller.controller import Controller, UnknownModel
+from gates.controller.errands import Errands
+from gates.controller.routes import Unroutable
+from gates.controller.steering import AlreadyChampion
 from gates.decision import Command
-from gates.errands import Errands
 from gates.metrics import Metrics
 from gates.phases import Event, IllegalEvent
 from gates.ports import RegistryError, StoreError
-from gates.routes import Unroutable
 from gates.status import ControlStatus, RegistryStatus
-from gates.steering import AlreadyChampion
 from proxy.window import decode_push
 
 T = TypeVar("T")

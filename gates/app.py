@@ -15,17 +15,17 @@ import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
-from gates import overview
 from gates.adapters.clock import SystemClock
 from gates.adapters.mlflow import MlflowRegistry
 from gates.adapters.store import SqlStore
 from gates.api import create_app
-from gates.controller import Controller
-from gates.errands import Errands
+from gates.controller import overview
+from gates.controller.controller import Controller
+from gates.controller.errands import Errands
+from gates.controller.routes import Unroutable
 from gates.exits import Exit, Failure
-from gates.listening import listen
 from gates.ports import StoreError
-from gates.routes import Unroutable
+from gates.processes.listening import listen
 from gates.settings import MlflowSettings, Settings
 
 logger = logging.getLogger("penstock.control")

@@ -14,9 +14,9 @@ from itertools import accumulate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gates.controller import Controller
-from gates.errands import Errands
-from gates.ledger import Versions
+from gates.controller.controller import Controller
+from gates.controller.errands import Errands
+from gates.controller.ledger import Versions
 from gates.status import ModelStatus
 from gates.verdict import Verdict
 from proxy.histogram import Histogram, lower_edge

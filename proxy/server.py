@@ -175,7 +175,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._deaf = True
         if self._in_body and self.pipeline:
             self.pipeline.popleft()  # it waited behind others, and its application has not seen it
-            #            self.cycle = self.pipeline[0][0] if self.pipeline else self._running
+            assert self._running is not None
+            self.cycle = self.pipeline[0][0] if self.pipeline else self._running
         elif self._in_body and not self._take_over(self.cycle):
             self.transport.abort()
         self._in_head = self._in_body = False

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from gates.checks import Budget, Gate
-from gates.controller import Controller
+from gates.controller.controller import Controller
 from gates.decision import Command, Terms
 from gates.phases import Event
 from gates.plan import Plan, Stage

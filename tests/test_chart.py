@@ -14,7 +14,7 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from gates.configuration import Configuration
+from gates.settings.configuration import Configuration
 from proxy.server import Limits
 from proxy.settings import parse
 

@@ -49,6 +49,6 @@ def schema() -> None:
     \b
       penstock config schema > config/penstock.schema.json
     """
-    from gates import configuration
+    from gates.settings import configuration
 
     print(json.dumps(configuration.schema(), indent=2))

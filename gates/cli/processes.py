@@ -13,7 +13,7 @@ import typer
 from gates.cli.configuration import load
 from gates.cli.options import CONFIG, CONTROL, Config, Control
 from gates.exits import Exit, Failure
-from gates.interpreter import command
+from gates.processes.interpreter import command
 
 SNAPSHOT = "penstock.snapshot.json"
 # Each worker fills a core; beyond a few of them the models behind are what is slow.
@@ -49,7 +49,7 @@ def serve(
     settings = load(config)
     cache = snapshot_cache(settings.store, state_dir)
     _become(
-        "gates.supervisor",
+        "gates.processes.supervisor",
         *("--config", str(config), "--listen", str(settings.listen), "--control-listen", str(settings.control)),
         *("--workers", str(workers or min(os.cpu_count() or 1, MOST_WORKERS)), "--cache", str(cache)),
     )
@@ -69,7 +69,7 @@ def control(
     """
     settings = load(config)
     from gates import app
-    from gates.listening import listen as bind
+    from gates.processes.listening import listen as bind
 
     app.serve(settings, fd=bind(listen).detach() if listen else fd)
 
@@ -95,8 +95,8 @@ def proxy(
         raise Failure(f"--control: {error}", Exit.USAGE) from None
     if workers > 1:
         many = ("--listen", listen, "--workers", str(workers))
-        _become("gates.supervisor", "--control", control, *many, "--cache", str(cache))
-    from gates.listening import listen as bind
+        _become("gates.processes.supervisor", "--control", control, *many, "--cache", str(cache))
+    from gates.processes.listening import listen as bind
 
     fd = bind(listen).detach()
     os.set_inheritable(fd, True)

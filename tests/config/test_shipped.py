@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gates.checks import Gate
-from gates.configuration import schema
-from gates.document import read
 from gates.settings import load
+from gates.settings.configuration import schema
+from gates.settings.document import read
 from proxy.snapshot import Origin
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import msgspec
 import pytest
 
+from proxy.snapshot import ShadowPolicy
 from tests.servers import (
     HANG,
     JSON,
@@ -129,6 +130,13 @@ def test_the_champion_answers_for_a_candidate_that_errs(background: Background, 
 def test_the_champion_answers_for_a_candidate_that_errs_without_end(background: Background, scene: Scene) -> None:
     with Scripted(background, [READ, b"HTTP/1.1 500 X\r\ncontent-length: 9\r\n\r\nsorry", HANG]) as upstream:
         _shielded(scene.ramped(10_000, upstream), "status_5xx")
+
+
+def test_what_the_champion_answered_for_the_candidate_is_not_copied(scene: Scene) -> None:
+    scene.candidate.handler = predicting(status=500)
+    scene.ramped(10_000).routed(shadow=ShadowPolicy()).post()
+    eventually(scene.worker.idle)
+    assert (len(scene.champion.seen), len(scene.candidate.seen), scene.window.shadow.offered) == (1, 1, 0)
 
 
 def test_a_candidate_that_rejects_is_not_answered_for(scene: Scene) -> None:

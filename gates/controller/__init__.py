@@ -1,0 +1,1 @@
+"""The controller: it observes the windows, judges the gates, decides, and commits."""

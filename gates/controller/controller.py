@@ -1,0 +1,227 @@
+"""The controller: the control plane's one object, through which everything comes in and goes out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+from gates.controller import overview, reconcile
+from gates.controller.daemonthread import DaemonThread, in_thread
+from gates.controller.observer import Observer
+from gates.controller.routes import Unroutable
+from gates.controller.steering import Steering
+from gates.decision import Command, Decision
+from gates.phases import IllegalEvent
+from gates.ports import AuditRow, Clock, Registry, RegistryError, Store, StoreError
+from gates.settings import ModelSettings, Settings
+from gates.status import ControlStatus, ModelStatus
+from proxy.snapshot import Snapshot
+from proxy.window import Push
+
+logger = logging.getLogger("penstock.control")
+
+TICK_EVERY = 0.2
+TICK_APART = 0.05
+KEEP_EVERY = 1.0
+RESOLVE_EVERY = 5.0
+
+
+class UnknownModel(Exception):
+    """The configuration names no such model."""
+
+    def __init__(self, model: str, known: Iterable[str]) -> None:
+        super().__init__(f"there is no model {model!r}; there are: {', '.join(known)}")
+
+
+class Controller:
+    """Observes every model, decides by `gates.decision`, and hands out what follows: to workers, people, the registry.
+
+    Nothing here blocks the event loop: store and registry are called in a thread each."""
+
+    def __init__(
+        self, settings: Settings, store: Store, clock: Clock, new_id: Callable[[], str], registry: Registry | None
+    ) -> None:
+        """`new_id` names rollouts; a name must never be given twice."""
+        self.started = False
+        self.registry_calls = DaemonThread("registry")
+        self._settings = settings
+        self._models = {model.name: model for model in settings.models}
+        self._clock = clock
+        self._new_id = new_id
+        self._registry = registry
+        self._versions: dict[tuple[str, str], str] = {}
+        self._nudged = asyncio.Event()
+        self._steering = Steering(settings, store, clock, registry is not None)
+
+    # its life
+
+    async def start(self) -> None:
+        """Load the state, bring it in line with the settings, and begin the rollouts that these ask for.
+
+        May be called again where it failed. Raises StoreError and Unroutable."""
+        await self._steering.load()
+        await self._configure()
+        self.started = True
+
+    async def run(self) -> None:
+        """Tick, keep, and resolve what the settings leave to the registry, for ever."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._tick_on())
+            loops.create_task(self._keep_on())
+            loops.create_task(self._resolve_on())
+
+    async def stop(self) -> None:
+        """Let the polls go, and keep what was seen last."""
+        self.release()
+        if self.started:
+            await self.keep()
+        self._steering.book.close()
+        self.registry_calls.shutdown(wait=False)
+
+    def release(self) -> None:
+        """Let the polls go that wait for a change: the process is about to end."""
+        self._steering.publication.close()
+
+    # what comes in
+
+    def push(self, push: Push) -> None:
+        """A worker's windows; what they change is judged within a moment."""
+        if self.observer.push(push):
+            self._nudged.set()
+
+    async def poll(self, worker: str, generation: int, timeout: float) -> bytes | None:
+        """The encoded snapshot as soon as it is another than the worker's, None where `timeout` seconds pass."""
+        workers, publication = self.observer.workers, self._steering.publication
+        held = workers.polled(worker, generation, self._clock.monotonic())
+        snapshot = await publication.beyond(held, timeout)
+        if snapshot is None:
+            return None
+        workers.sent(worker, snapshot, self._clock.monotonic())
+        return publication.raw
+
+    async def command(self, model: str, command: Command) -> Decision:
+        """What a person asks for, decided and done; a gate's rollback that is due comes before it.
+
+        Raises UnknownModel, IllegalEvent, and StoreError where it cannot be stored; a rollback needs no store."""
+        self._model(model)
+        return await self._steering.command(model, command)
+
+    async def start_rollout(self, model: str, candidate: str, by: str, reason: str) -> Decision:
+        """Begin a trial of `candidate`, a version or an alias, under the terms that are configured now.
+
+        Raises UnknownModel, IllegalEvent while another one is carrying, AlreadyChampion, Unroutable for a version
+        without servers, RegistryError and StoreError."""
+        settings = self._model(model)
+        version = await self._version(model, candidate)
+        return await self._steering.begin(settings, self._new_id(), version, by, reason)
+
+    # what goes on
+
+    async def tick(self) -> None:
+        """Observe every rollout, and decide what is to be decided."""
+        await self._steering.tick()
+
+    async def keep(self) -> None:
+        """Keep what was seen; what was seen since the last time is all that the end of this process loses."""
+        await self._steering.keep()
+
+    async def resolve(self) -> bool:
+        """Try every alias that the settings wait for; whether none is left. Each is resolved once."""
+        for model, alias in self._aliases():
+            try:
+                self._versions[model, alias] = await self._version(model, alias)
+                await self._configure()
+            except (RegistryError, StoreError) as error:
+                logger.warning("%s: %s is not resolved yet: %s", model, alias, error)
+        return not self._aliases()
+
+    # what can be asked
+
+    @property
+    def observer(self) -> Observer:
+        return self._steering.observer
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The routing truth in force."""
+        return self._steering.standing.snapshot
+
+    @property
+    def store_calls(self) -> DaemonThread:
+        """The thread in which the store is used."""
+        return self._steering.book.calls
+
+    @property
+    def store_trouble(self) -> str:
+        """What the store last failed at, "" while all is well."""
+        return self._steering.book.trouble
+
+    @property
+    def errand_stored(self) -> asyncio.Event:
+        """Set when there is something new to tell the registry."""
+        return self._steering.errand_stored
+
+    def status(self) -> ControlStatus:
+        models = tuple(overview.model_status(self.snapshot, self.observer, route) for route in self.snapshot.routes)
+        return ControlStatus(self.snapshot.generation, models, self.observer.live(), self.store_trouble)
+
+    def model_status(self, model: str) -> ModelStatus:
+        """Raises UnknownModel, and RegistryError for one whose champion is not resolved yet."""
+        settings = self._model(model)
+        route = self.snapshot.by_model.get(model)
+        if route is None:
+            raise RegistryError(f"{model}: the registry has not told yet which version {settings.champion} is")
+        return overview.model_status(self.snapshot, self.observer, route)
+
+    async def events(self, model: str, limit: int) -> Sequence[AuditRow]:
+        """The model's newest audit rows, newest first. Raises UnknownModel and StoreError."""
+        self._model(model)
+        return await self._steering.book.history(model, limit)
+
+    # how it is done
+
+    async def _tick_on(self) -> None:
+        """Every 0.2 s, and sooner where a push brought something new."""
+        while True:
+            await self.tick()
+            await asyncio.sleep(TICK_APART)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._nudged.wait(), TICK_EVERY - TICK_APART)
+            self._nudged.clear()
+
+    async def _keep_on(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_EVERY)
+            await self.keep()
+
+    async def _resolve_on(self) -> None:
+        while True:
+            if await self.resolve():
+                return
+            await asyncio.sleep(RESOLVE_EVERY)
+
+    async def _configure(self) -> None:
+        await self._steering.configure(self._versions)
+        for model, candidate in reconcile.wanted(self._settings, self._steering.standing, self._versions):
+            try:
+                await self.start_rollout(model, candidate, reconcile.CONFIGURATION, "named by the configuration")
+            except (Unroutable, IllegalEvent) as error:
+                logger.error("the rollout that the configuration names cannot begin: %s", error)
+
+    def _aliases(self) -> list[tuple[str, str]]:
+        return reconcile.aliases(self._settings, self._steering.standing, self._versions)
+
+    def _model(self, model: str) -> ModelSettings:
+        if model not in self._models:
+            raise UnknownModel(model, self._models)
+        return self._models[model]
+
+    async def _version(self, model: str, reference: str) -> str:
+        """What an alias names now; a version is itself, and nobody is asked."""
+        if not reconcile.is_alias(reference):
+            return reference
+        if self._registry is None:
+            raise RegistryError(f"{model}: {reference} is an alias, and no registry is configured")
+        return await in_thread(self.registry_calls, self._registry.resolve, model, reference)

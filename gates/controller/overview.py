@@ -1,0 +1,105 @@
+"""From where things stand and what is seen to what people are told: the builders of the shapes in `gates.status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gates.controller.observer import Observer
+from gates.controller.outbox import facts_of
+from gates.controller.watch import Watch, served_in
+from gates.decision import Rollout, waiting_for
+from gates.phases import CLIMBING
+from gates.plan import Plan
+from gates.ports import RolloutFacts
+from gates.status import AgreementStatus, LaneStatus, ModelStatus, RolloutStatus, StageStatus
+from gates.verdict import light
+from proxy.snapshot import ModelRoute, Phase, Snapshot
+from proxy.window import LANES, AgreementTally, LaneTally
+
+
+def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute) -> ModelStatus:
+    watch = observer.watches.get(route.model)
+    return ModelStatus(
+        model=route.model,
+        champion=route.champion.version,
+        candidate=route.candidate.version if route.candidate else None,
+        phase=route.phase,
+        percent=route.ramp_bp / 100,
+        generation=snapshot.generation,
+        rollout=None if watch is None else _rollout(watch, observer),
+    )
+
+
+def figures(observer: Observer) -> Iterator[tuple[RolloutFacts, Mapping[str, float]]]:
+    """The figures of each carrying rollout that are worth a curve, by name."""
+    for watch in observer.carrying():
+        seen = watch.seen
+        values = {f"gate/{result.gate}": result.value for result in seen.results}
+        progress = {f"gate/{result.gate}/toward_pass": result.toward_pass for result in seen.results}
+        share = {"ramp_percent": watch.rollout.share_bp / 100, "requests": float(seen.requests)}
+        yield facts_of(watch.rollout), {k: v for k, v in {**share, **values, **progress}.items() if v is not None}
+
+
+def _rollout(watch: Watch, observer: Observer) -> RolloutStatus:
+    rollout, window, seen = watch.rollout, watch.window, watch.seen
+    epochs = observer.ledger.windows(rollout.model, rollout.begun, rollout.epoch)
+    return RolloutStatus(
+        id=rollout.id,
+        candidate=rollout.candidate,
+        started_by=rollout.started_by,
+        phase=rollout.phase,
+        position=rollout.position,
+        stages=tuple(_stages(rollout, rollout.terms.plan)),
+        elapsed=seen.elapsed,
+        requests=seen.requests,
+        waiting_for=tuple(_waiting_for(watch)),
+        light=light(seen.results),
+        gates=seen.results,
+        lanes={lane: _lane(window.lane(lane)) for lane in LANES},
+        agreement=_agreement(window.agreement),
+        shadow_dropped=window.shadow.dropped,
+        fallbacks=window.fallbacks,
+        candidate_served=sum(served_in(window) for _, window in epochs),
+        ended_by_gate=rollout.gate,
+        reason=rollout.reason,
+    )
+
+
+def _stages(rollout: Rollout, plan: Plan) -> Iterator[StageStatus]:
+    for position, stage in enumerate(plan.stages):
+        phase, percent = plan.phase_at(position), stage.share_bp / 100
+        done = position < rollout.position or rollout.phase is Phase.PROMOTED
+        now = position == rollout.position and rollout.carrying
+        yield StageStatus(
+            name=f"{percent:g} %" if phase is Phase.RAMP else str(phase),
+            percent=percent,
+            min_duration=stage.min_duration,
+            min_requests=stage.min_requests,
+            approval=stage.approval,
+            state="done" if done else "now" if now else "ahead",
+        )
+
+
+def _waiting_for(watch: Watch) -> list[str]:
+    match watch.rollout.phase:
+        case Phase.AWAITING_APPROVAL:
+            return ["a person's approval"]
+        case Phase.PAUSED:
+            return ["a person to resume it"]
+        case phase:
+            return waiting_for(watch.rollout, watch.seen) if phase in CLIMBING else []
+
+
+def _lane(tally: LaneTally) -> LaneStatus:
+    return LaneStatus(
+        tally.answers, tally.failures, _millis(tally.latency.quantile(0.5)), _millis(tally.latency.quantile(0.99))
+    )
+
+
+def _millis(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
+
+
+def _agreement(tally: AgreementTally) -> AgreementStatus:
+    share = (tally.compared - tally.disagreed) / tally.compared if tally.compared else None
+    return AgreementStatus(tally.compared, tally.disagreed, share, tally.findings)

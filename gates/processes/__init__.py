@@ -1,0 +1,1 @@
+"""Processes and their sockets: started, kept alive, and stopped in order."""

@@ -1,0 +1,121 @@
+"""What the control plane works by, read from one YAML file and its includes: all of it sound, or a SettingsError."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import ValidationError
+
+from gates.checks import Budget, Gate
+from gates.plan import Plan
+from gates.settings import document
+from gates.settings.configuration import REGISTRY, Configuration, MlflowKeys, ModelKeys
+from gates.settings.explanation import explain
+from gates.settings.notation import Address
+from gates.settings.problems import Key, Problem, SettingsError, key_text
+from proxy.snapshot import AgreementSpec, Origin, ShadowPolicy, Sticky
+
+__all__ = ["Address", "MlflowSettings", "ModelSettings", "Problem", "Settings", "SettingsError", "load"]
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowSettings:
+    """The MLflow registry. Its addresses may hold passwords, and stay out of the repr."""
+
+    tracking_uri: str = field(repr=False)
+    registry_uri: str | None = field(repr=False)
+    experiment: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """One served model. `champion` and `candidate` are versions that have servers, or aliases (`@champion`) that the
+    registry has yet to resolve. `timeout` is in seconds, `max_body` in bytes."""
+
+    name: str
+    path_prefix: str
+    servers: Mapping[str, tuple[Origin, ...]]
+    champion: str
+    candidate: str | None
+    sticky: Sticky
+    timeout: float
+    max_body: int
+    shadow: ShadowPolicy
+    agreement: AgreementSpec
+    plan: Plan
+    gates: tuple[Gate, ...]
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration, as read from `path`. The store's URL may hold a password, and stays out of the repr."""
+
+    listen: Address
+    control: Address
+    store: str = field(repr=False)
+    mlflow: MlflowSettings | None
+    models: tuple[ModelSettings, ...]
+    path: Path
+
+
+def load(path: Path) -> Settings:
+    """Raises SettingsError, with all that is wrong in order of file and line, and nothing else for any bytes."""
+    read = document.read(path)
+    problems = list(read.problems)
+    keys = None
+    if read.sound(()):
+        try:
+            keys = Configuration.model_validate(read.value, context={REGISTRY: "mlflow" in _mapping(read.value)})
+        except ValidationError as error:
+            problems += explain(error, read)
+        problems += [read.problem(key, message) for key, message in _shared_prefixes(read.value)]
+    if problems or keys is None:
+        raise SettingsError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
+    return _settings(keys, path)
+
+
+def _shared_prefixes(value: object) -> Iterator[tuple[Key, str]]:
+    """Asked of the bare values, so that it is told along with whatever else is wrong with the models."""
+    owners: dict[str, str] = {}
+    for name, model in _mapping(_mapping(value).get("models")).items():
+        prefix = _mapping(_mapping(model).get("match")).get("path_prefix", "/")
+        owner = owners.setdefault(str(prefix).rstrip("/"), name)
+        if owner != name:
+            yield ("models", name, "match", "path_prefix"), f"{key_text(('models', owner))} has the same path_prefix"
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _settings(keys: Configuration, path: Path) -> Settings:
+    models = tuple(_model(name, model) for name, model in keys.models.items())
+    return Settings(keys.listen, keys.control, keys.store, _mlflow(keys.mlflow), models, path)
+
+
+def _mlflow(keys: MlflowKeys | None) -> MlflowSettings | None:
+    if keys is None:
+        return None
+    return MlflowSettings(keys.tracking_uri, keys.registry_uri, keys.experiment)
+
+
+def _model(name: str, keys: ModelKeys) -> ModelSettings:
+    return ModelSettings(
+        name=name,
+        path_prefix=keys.match.path_prefix,
+        servers=MappingProxyType({version: tuple(origins) for version, origins in keys.servers.items()}),
+        champion=keys.champion,
+        candidate=keys.candidate,
+        sticky=keys.sticky.sticky() if keys.sticky else Sticky(),
+        timeout=keys.timeout,
+        max_body=keys.max_body,
+        shadow=keys.shadow.policy(),
+        agreement=keys.agreement.spec(),
+        plan=keys.plan.plan(),
+        gates=tuple(gate.gate(gate_name) for gate_name, gate in keys.gates.items()),
+        budget=keys.budget.budget(),
+    )

@@ -1,0 +1,227 @@
+"""The configuration's keys: what each one means, what it may hold, and what it holds where it is not named.
+
+The models check values, alone and beside each other, and make the plain objects that the planes work with. Their
+docstrings and defaults are the JSON Schema that is kept beside the configuration.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from gates.settings import kinds
+from gates.settings.kinds import Keys, contradiction, written
+from gates.settings.notation import Address
+from gates.settings.trial import AnyGate, BudgetKeys, Gates, LatencyGate, PlanKeys
+from proxy.snapshot import AgreementSpec, ShadowPolicy, Sticky
+
+REGISTRY = "registry"
+"""The key of the validation context that tells whether an MLflow registry is configured."""
+
+
+class MatchKeys(Keys):
+    """Which requests are the model's."""
+
+    path_prefix: kinds.PathPrefix = written("/")
+    """The start of their path, whole segments of it; the longest prefix wins. No two models share one."""
+
+
+class StickyKeys(Keys):
+    """Where the unit of assignment is found: name one. A unit that the candidate serves stays with it."""
+
+    header: kinds.Header | None = None
+    """A request header."""
+    cookie: kinds.Cookie | None = None
+    """A cookie."""
+    json_path: kinds.JsonPath | None = Field(None, alias="json")
+    """A key in the JSON body, with a dot between levels, such as user.id."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise contradiction("expected one of header, cookie and json")
+        return self
+
+    def sticky(self) -> Sticky:
+        if self.header is not None:
+            return Sticky("header", self.header)
+        return Sticky("cookie", self.cookie) if self.cookie is not None else Sticky("json", self.json_path or "")
+
+
+class ShadowKeys(Keys):
+    """How much of the traffic is copied, and the bounds that keep the copies harmless."""
+
+    percent: kinds.BasisPoints = written(100)
+    """The percentage of requests that is copied, with at most two decimals."""
+    max_in_flight: Annotated[int, Field(ge=1)] = 256
+    """The most copies on their way at once, in each worker; what is over is dropped and counted."""
+    max_bytes: kinds.Size = written("64MiB")
+    """The most bytes that copies on their way may hold, in each worker; what is over is dropped and counted."""
+    timeout: kinds.Deadline = written("2s")
+    """The time that a copy's whole exchange may take."""
+
+    def policy(self) -> ShadowPolicy:
+        return ShadowPolicy(self.percent, self.max_in_flight, self.max_bytes, self.timeout)
+
+
+class ToleranceKeys(Keys):
+    """Two numbers agree when they differ by no more than absolute + relative x the champion's."""
+
+    relative: Annotated[float, Field(ge=0)] = 0.01
+    """A part of the champion's number: 0.01 is one hundredth of it."""
+    absolute: Annotated[float, Field(ge=0)] = 0.001
+    """In the predictions' own unit."""
+
+
+class AgreementKeys(Keys):
+    """When two answers count as the same prediction."""
+
+    kind: Literal["auto"] = "auto"
+    """auto finds the predictions by the shape of the answers."""
+    tolerance: ToleranceKeys = written({})
+    """How far apart two numbers may be."""
+    max_body: kinds.Size = written("1MiB")
+    """Longer answers are not compared."""
+
+    def spec(self) -> AgreementSpec:
+        return AgreementSpec(self.tolerance.relative, self.tolerance.absolute, self.max_body)
+
+
+class ModelKeys(Keys):
+    """One served model, by its product name."""
+
+    match: MatchKeys = written({})
+    """Where the model is found."""
+    servers: dict[kinds.Version, Annotated[list[kinds.Server], Field(min_length=1)]]
+    """The model servers of each version, http://host:port; requests keep their own path."""
+    champion: kinds.Reference
+    """The version that serves, or an alias of the MLflow registry such as "@champion"."""
+    candidate: kinds.Reference | None = None
+    """The version on trial, or an alias of the MLflow registry."""
+    sticky: StickyKeys | None = None
+    """What keeps a user with one version. Without it, each request is its own unit."""
+    timeout: kinds.Deadline = written("2s")
+    """The time that an upstream's whole exchange may take."""
+    max_body: kinds.Size = written("16MiB")
+    """Longer requests are refused with 413."""
+    shadow: ShadowKeys = written({})
+    """Copies of requests, to the version that does not serve them."""
+    agreement: AgreementKeys = written({})
+    """How the candidate's answers are compared with the champion's."""
+    plan: PlanKeys = written({})
+    """The stages of a rollout."""
+    gates: Gates = written({"error_rate": {"max": "1%"}})
+    """The gates that watch the candidate in every stage, each under a name of your own."""
+    budget: BudgetKeys = written({})
+    """What may go wrong by chance."""
+
+    @field_validator("champion", "candidate")
+    @classmethod
+    def _served(cls, version: str | None, info: ValidationInfo) -> str | None:
+        if version is None:
+            return None
+        if version.startswith("@"):
+            if not (info.context or {}).get(REGISTRY):
+                raise contradiction(f"{version} is an alias, and no mlflow section names a registry that knows it")
+        elif "servers" in info.data and version not in info.data["servers"]:
+            has = ", ".join(info.data["servers"]) or "none"
+            raise contradiction(f"version {version} has no servers; servers are named for: {has}")
+        if info.data.get("champion") == version:
+            raise contradiction(f"version {version} is the champion already")
+        return version
+
+    @field_validator("plan")
+    @classmethod
+    def _reachable(cls, plan: PlanKeys, info: ValidationInfo) -> PlanKeys:
+        if "shadow" in info.data and not info.data["shadow"].percent and plan.shadow.min_requests:
+            said = "expected 0, as shadow.percent is 0 and nothing is copied; a person then has to advance the rollout"
+            raise contradiction(said, "shadow", "min_requests")
+        return plan
+
+    @field_validator("gates")
+    @classmethod
+    def _attainable(cls, gates: dict[str, AnyGate], info: ValidationInfo) -> dict[str, AnyGate]:
+        if "timeout" in info.data and "shadow" in info.data:
+            longest = max(info.data["timeout"], info.data["shadow"].timeout)
+            for name, gate in gates.items():
+                if isinstance(gate, LatencyGate) and gate.max > longest:
+                    raise contradiction(f"expected at most {longest:g}s, as every exchange ends by then", name, "max")
+        return gates
+
+
+class MlflowKeys(Keys):
+    """The MLflow registry that versions come from, and that rollouts are recorded in."""
+
+    tracking_uri: kinds.MlflowUri = written("sqlite:///mlflow.db")
+    """Where runs are recorded."""
+    registry_uri: kinds.MlflowUri | None = None
+    """Where models are registered, if not beside the runs."""
+    experiment: kinds.Title = "penstock"
+    """The experiment that rollouts are recorded in."""
+
+
+class Configuration(Keys):
+    """The whole configuration of a Penstock."""
+
+    listen: kinds.ListenAddress = written("127.0.0.1:8080")
+    """The data port: where clients send their requests."""
+    control: kinds.ListenAddress = written("127.0.0.1:9080")
+    """The control port: admin API, dashboard and metrics. It has no log-in: keep it away from strangers."""
+    store: kinds.StoreUrl = written("sqlite:///penstock.db")
+    """Where the control plane keeps its state. A relative SQLite path starts at the current directory."""
+    mlflow: MlflowKeys | None = None
+    """The MLflow registry. Without it, versions are names that only this file knows."""
+    models: dict[kinds.Name, ModelKeys]
+    """The models that are served, by their product names."""
+
+    @field_validator("control")
+    @classmethod
+    def _apart(cls, control: Address, info: ValidationInfo) -> Address:
+        if info.data.get("listen") == control:
+            raise contradiction(f"{control} is the data port already")
+        return control
+
+
+def shape() -> dict[str, Any]:
+    """The JSON Schema of the keys, as the models have it."""
+    return Configuration.model_json_schema(schema_generator=_Schema)
+
+
+def schema() -> dict[str, object]:
+    """The JSON Schema of the configuration file, for editors. They take `!include` for a text, so gates may be one."""
+    made = shape()
+    model = made["$defs"]["ModelKeys"]["properties"]
+    told = {key: model["gates"].pop(key) for key in ("description", "default")}
+    included = {"type": "string", "pattern": r"\.ya?ml$", "description": "!include path/to/gates.yaml"}
+    model["gates"] = {**told, "anyOf": [_by_name(model["gates"]), included]}
+    return {"$schema": GenerateJsonSchema.schema_dialect, **made, "title": "Penstock configuration"}
+
+
+def _by_name(gates: dict[str, Any]) -> dict[str, Any]:
+    """A gate that is named after a metric is of its kind, and any other has to say of which."""
+    ((pattern, variants),) = gates["patternProperties"].items()
+    kinds_of = variants["discriminator"]["mapping"]
+    other = f"^(?!({'|'.join(kinds_of)})$)" + pattern.removeprefix("^")
+    named = {name: {"$ref": kind} for name, kind in kinds_of.items()}
+    return {**gates, "properties": named, "patternProperties": {other: {**variants, "required": ["metric"]}}}
+
+
+class _Schema(GenerateJsonSchema):
+    """Without titles that only repeat the keys, and without null, which no key may hold."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        return False
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        return super().dict_schema(schema) | {"additionalProperties": False}
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)

@@ -1,0 +1,156 @@
+"""The configuration's keys for a candidate's trial: the plan, the gates and the budget for chance."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+
+from gates.checks import Budget, Gate, Metric
+from gates.plan import Plan, Stage
+from gates.settings import kinds
+from gates.settings.kinds import Keys, contradiction, written
+from gates.verdict import Severity
+from proxy.snapshot import BASIS_POINTS
+
+
+class ShadowStage(Keys):
+    """The first stage: the candidate gets copies alone, and serves nobody."""
+
+    min_duration: kinds.Duration = written("24h")
+    """The least time that the stage takes."""
+    min_requests: kinds.Count = 5000
+    """The least number of copies that the candidate answers."""
+
+
+class Step(Keys):
+    """One rung of the ramp."""
+
+    percent: kinds.BasisPoints
+    """The percentage of requests that the candidate serves, with at most two decimals."""
+    min_duration: kinds.Duration | None = None
+    """The least time that the step takes: where it is not named, that of the step before, and 30m for the first."""
+    min_requests: kinds.Count | None = None
+    """The least number of requests that the candidate serves: else that of the step before, and 500 for the first."""
+    approval: bool = False
+    """Whether a person has to let the rollout enter this step. It is not taken from the step before."""
+
+
+class BakeStage(Keys):
+    """The last stage: the candidate serves everybody, and the old champion stays warm and goes on being compared."""
+
+    min_duration: kinds.Duration = written("24h")
+    """The least time that the stage takes."""
+    min_requests: kinds.Count = 0
+    """The least number of requests that the candidate serves."""
+
+
+class PlanKeys(Keys):
+    """The stages of a rollout, in order."""
+
+    shadow: ShadowStage = written({})
+    """Before the ramp."""
+    steps: Annotated[list[Step], Field(min_length=1)] = written(
+        [{"percent": percent} for percent in (1, 5, 10, 25, 50, 100)]
+    )
+    """The ramp: percentages that rise from step to step, to 100."""
+    bake: BakeStage = written({})
+    """After the ramp."""
+
+    @field_validator("steps")
+    @classmethod
+    def _rise(cls, steps: list[Step]) -> list[Step]:
+        for index, (low, high) in enumerate(pairwise([0, *(step.percent for step in steps)])):
+            if low >= high:
+                raise contradiction(f"expected more than {low / 100:g}, found {high / 100:g}", index, "percent")
+        if steps[-1].percent != BASIS_POINTS:
+            raise contradiction("expected the last step to be 100", len(steps) - 1, "percent")
+        return steps
+
+    def plan(self) -> Plan:
+        duration, requests = 30 * 60.0, 500
+        steps = []
+        for step in self.steps:
+            duration = duration if step.min_duration is None else step.min_duration
+            requests = requests if step.min_requests is None else step.min_requests
+            steps.append(Stage(step.percent, duration, requests, step.approval))
+        shadow = Stage(0, self.shadow.min_duration, self.shadow.min_requests)
+        return Plan(shadow, tuple(steps), Stage(BASIS_POINTS, self.bake.min_duration, self.bake.min_requests))
+
+
+class _GateKeys(Keys):
+    severity: Severity = "critical"
+    """A critical gate rolls back and holds; an advisory one only tells."""
+
+
+class ErrorRateGate(_GateKeys):
+    """The candidate fails no more often than this: no answer, a 5xx, or a refusal of what the champion answers."""
+
+    metric: Literal["error_rate"] = "error_rate"
+    """What is watched. A gate that is named after it need not say."""
+    max: kinds.LargestShare
+    """The largest share of failures, with its % sign: 1%."""
+
+    def gate(self, name: str) -> Gate:
+        return Gate(name, "error_rate", self.max, severity=self.severity)
+
+
+class LatencyGate(_GateKeys):
+    """The candidate is no slower than this."""
+
+    metric: Literal["latency"] = "latency"
+    """What is watched. A gate that is named after it need not say."""
+    quantile: kinds.Quantile = written("p99")
+    """Which quantile of the candidate's latencies: p50, p95, p99.9."""
+    max: kinds.LatencyLimit
+    """The latency that the quantile may reach, with its unit: 250ms."""
+
+    def gate(self, name: str) -> Gate:
+        return Gate(name, "latency", self.max, self.quantile, self.severity)
+
+
+class AgreementGate(_GateKeys):
+    """The candidate and the champion agree at least this often, on the requests that both answered."""
+
+    metric: Literal["agreement"] = "agreement"
+    """What is watched. A gate that is named after it need not say."""
+    min: kinds.SmallestShare
+    """The smallest share of pairs that agree, with its % sign: 98%."""
+
+    def gate(self, name: str) -> Gate:
+        return Gate(name, "agreement", self.min, severity=self.severity)
+
+
+AnyGate = Annotated[ErrorRateGate | LatencyGate | AgreementGate, Field(discriminator="metric")]
+_METRICS: tuple[str, ...] = get_args(Metric)
+
+
+def _told_by_name(rules: object) -> object:
+    """Gives each gate that is named after a metric that metric."""
+    if not isinstance(rules, dict):
+        return rules
+    named = {name: {"metric": name, **rules[name]} for name in _METRICS if isinstance(rules.get(name), dict)}
+    return rules | named
+
+
+def _true_to_name(gates: dict[str, AnyGate]) -> dict[str, AnyGate]:
+    for name, gate in gates.items():
+        if name in _METRICS and gate.metric != name:
+            raise contradiction(f"expected {name}, as the gate is named after it", name, "metric")
+    return gates
+
+
+Gates = Annotated[dict[kinds.Name, AnyGate], BeforeValidator(_told_by_name), AfterValidator(_true_to_name)]
+
+
+class BudgetKeys(Keys):
+    """What may go wrong by chance in one rollout."""
+
+    false_alarm: kinds.Share = written("1%")
+    """The probability that any gate rolls back a candidate that keeps within all limits."""
+    false_pass: kinds.Share = written("5%")
+    """The probability that a gate passes, in one stage, a candidate that breaks its limit."""
+
+    def budget(self) -> Budget:
+        return Budget(self.false_alarm, self.false_pass)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gates.controller.watch import Watch, requests_in, served_in
+from gates.controller.workers import LIVE_SECONDS
+from gates.decision import Rollout
+from gates.phases import CLIMBING
+from gates.ports import StageClock
+from proxy.snapshot import Phase
+from proxy.window import Window
+from tests.control import PLAN, TERMS
+
+ROLLOUT = Rollout("r1", "m", "40", "42", "ada", TERMS, Phase.RAMP, position=1, begun=3, epoch=5)
+
+steps = st.lists(st.tuples(st.floats(0, 10), st.booleans()), max_size=20)
+
+
+def window(copies: int = 0, served: int = 0, fallbacks: int = 0) -> Window:
+    made = Window(fallbacks=fallbacks)
+    for _ in range(copies):
+        made.candidate_shadow.observe(200, 0.01)
+    for _ in range(served + fallbacks):
+        made.candidate.observe(200, 0.01)
+    return made
+
+
+@given(steps)
+def test_the_clock_adds_up_the_gaps_between_two_looks_that_were_both_routed(moves: list[tuple[float, bool]]) -> None:
+    watch, now, looks = Watch(ROLLOUT), 0.0, list[tuple[float, bool]]()
+    for passed, routed in moves:
+        now += passed
+        watch.run(now, routed)
+        looks.append((now, routed))
+    gaps = [min(later - earlier, LIVE_SECONDS) for (earlier, a), (later, b) in pairwise(looks) if a and b]
+    assert watch.seen.elapsed == pytest.approx(sum(gaps))
+
+
+@pytest.mark.parametrize("phase", sorted(set(Phase) - set(CLIMBING)))
+def test_it_stands_while_the_rollout_does(phase: Phase) -> None:
+    watch = Watch(replace(ROLLOUT, phase=phase), 4.0)
+    for now in range(9):
+        watch.run(float(now), routed=True)
+    assert watch.seen.elapsed == 4.0
+
+
+def test_a_new_stage_starts_at_nothing_and_a_pause_does_not() -> None:
+    watch = Watch(ROLLOUT, 4.0)
+    watch.observe(window(served=5))
+    watch.follow(replace(ROLLOUT, phase=Phase.PAUSED))
+    assert (watch.seen.elapsed, watch.seen.requests) == (4.0, 5)
+    watch.follow(replace(ROLLOUT, position=2, epoch=9))
+    assert (watch.seen.elapsed, watch.seen.requests, watch.seen.results) == (0.0, 0, ())
+
+
+def test_an_ended_rollout_keeps_what_was_seen() -> None:
+    watch = Watch(ROLLOUT, 4.0)
+    watch.observe(window(served=5))
+    seen = watch.seen
+    watch.follow(replace(ROLLOUT, phase=Phase.ROLLED_BACK, epoch=9))
+    assert watch.seen is seen
+    assert not watch.clock_moved
+
+
+def test_the_same_window_is_not_judged_twice() -> None:
+    watch, unchanged = Watch(ROLLOUT), window(served=5)
+    watch.observe(unchanged)
+    results = watch.seen.results
+    watch.observe(unchanged)
+    assert watch.seen.results is results
+
+
+def test_the_clock_is_kept_when_it_moved_and_by_its_stage() -> None:
+    watch = Watch(ROLLOUT)
+    moved = [watch.clock_moved]
+    for now in (1.0, 2.0):
+        watch.run(now, routed=True)
+        moved.append(watch.clock_moved)
+    assert watch.clock == StageClock("r1", 5, 1.0)
+    for kept in (StageClock("r1", 4, 1.0), watch.clock):
+        watch.clock_kept(kept)
+        moved.append(watch.clock_moved)
+    assert moved == [False, False, True, True, False]
+
+
+def test_requests_are_copies_in_shadow_and_served_answers_later() -> None:
+    seen = window(copies=7, served=5, fallbacks=2)
+    assert [requests_in(seen, position) for position in range(PLAN.last + 1)] == [7, 5, 5, 5, 5]
+    assert served_in(seen) == 5
