@@ -18,7 +18,7 @@ from proxy.snapshot import Phase
 from proxy.window import Push, Sample, Window, encode_push
 from tests.control import MODEL, Desk, in_loop, model_settings
 from tests.fakes import FakeRegistry
-from tests.gates.test_errands import errands_at
+from tests.gates.controller.test_errands import errands_at
 
 HERE = f"/api/models/{MODEL}"
 

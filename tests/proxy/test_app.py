@@ -267,7 +267,12 @@ def test_sigterm_answers_what_is_under_way_and_pushes_the_last_windows(
             await held.wait()
         await reply(send, PREDICTED)
 
-    champion.handler = candidate.handler = holding
+    async def holding_longer(seen: Seen, send: ASGISendCallable) -> None:
+        if seen.target == b"/m/held":
+            await asyncio.sleep(0.5)
+        await holding(seen, send)
+
+    champion.handler, candidate.handler = holding, holding_longer
     control.publish(Snapshot(1, (replace(_route("m", champion, candidate), timeout=15.0),)))
     with WorkerProcess(control.origin, tmp_path) as worker, ExitStack() as clients:
         eventually(lambda: control.acknowledged(1))

@@ -20,10 +20,11 @@ from tests.servers import (
     refusing,
     whole,
 )
-from tests.wire import Client, CutOff, Reply, call, request
+from tests.wire import PATIENCE, Client, CutOff, Reply, call, request
 from tests.workers import BODY, LocalWorker, Scene, target
 
 OK = b"HTTP/1.1 200 OK\r\n"
+ENDLESS = 10 * PATIENCE  # a deadline that cannot be what ended an exchange
 CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
 NINE = OK + b"content-length: 9\r\n\r\n"
 
@@ -129,7 +130,7 @@ def test_the_champion_answers_for_a_candidate_that_errs(background: Background, 
 
 def test_the_champion_answers_for_a_candidate_that_errs_without_end(background: Background, scene: Scene) -> None:
     with Scripted(background, [READ, b"HTTP/1.1 500 X\r\ncontent-length: 9\r\n\r\nsorry", HANG]) as upstream:
-        _shielded(scene.ramped(10_000, upstream), "status_5xx")
+        _shielded(scene.ramped(10_000, upstream, timeout=ENDLESS), "status_5xx")
 
 
 def test_what_the_champion_answered_for_the_candidate_is_not_copied(scene: Scene) -> None:
@@ -207,7 +208,7 @@ def test_an_answer_that_breaks_off_never_looks_whole(
 )
 def test_a_client_that_leaves_takes_its_exchange_along(background: Background, scene: Scene, script: Script) -> None:
     with Scripted(background, script) as upstream, ExitStack() as crowd:
-        scene.routed(champion=target("40", upstream), timeout=20.0)
+        scene.routed(champion=target("40", upstream), timeout=ENDLESS)
         for _ in range(8):
             crowd.enter_context(Client(scene.port, receive_buffer=4096)).send(request("POST", "/", [JSON], BODY))
         eventually(lambda: upstream.connections == 8)
@@ -242,7 +243,7 @@ def test_bytes_behind_an_answer_reach_no_other_client(background: Background, sc
 
 def test_at_the_pools_limit_the_answer_is_503(background: Background, scene: Scene) -> None:
     with Scripted(background, [READ, HANG]) as upstream, ExitStack() as crowd:
-        scene.routed(champion=target("40", upstream), timeout=20.0)
+        scene.routed(champion=target("40", upstream), timeout=ENDLESS)
         for _ in range(512):
             crowd.enter_context(Client(scene.port)).send(request("GET", "/"))
         eventually(lambda: upstream.connections == 512)

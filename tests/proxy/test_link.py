@@ -118,6 +118,16 @@ def test_each_snapshot_is_kept_on_disk_whole_and_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [cache]
 
 
+def test_the_cache_is_replaced_and_never_written_over(tmp_path: Path) -> None:
+    """Who has opened it before reads what it was, whole."""
+    cache = tmp_path / "snapshot.json"
+    cache.write_bytes(snapshot.encode(FIRST))
+    with cache.open("rb") as opened:
+        Parts(Recorded(_ok(SECOND)), cache).pull()
+        assert snapshot.decode(opened.read()) == FIRST
+    assert snapshot.decode(cache.read_bytes()) == SECOND
+
+
 def test_a_cache_that_cannot_be_written_hinders_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     parts = Parts(Recorded(_ok(FIRST), _ok(SECOND)), tmp_path / "absent" / "snapshot.json")
     with caplog.at_level(logging.WARNING):

@@ -58,6 +58,13 @@ def test_a_bucket_below_the_ramp_is_the_candidates(key: bytes, ramp: int) -> Non
     assert made.shadow_variant != made.variant
 
 
+@given(st.binary())
+def test_the_ramp_ends_just_below_the_bucket_of_its_size(key: bytes) -> None:
+    bucket = bucket_of(ROUTE.salt, key)
+    variants = [assign(replace(ROUTE, ramp_bp=ramp), key).variant for ramp in (bucket, bucket + 1)]
+    assert variants == ["champion", "candidate"]
+
+
 @given(st.binary(), shares)
 def test_without_a_candidate_the_champion_serves_and_nothing_is_copied(key: bytes, share: int) -> None:
     made = assign(replace(ROUTE, candidate=None, shadow=ShadowPolicy(share_bp=share)), key)

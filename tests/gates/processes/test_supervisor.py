@@ -27,7 +27,7 @@ from gates.exits import Exit
 from gates.processes.child import describe
 from gates.processes.supervisor import Patience
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 SUPERVISE = """

@@ -17,7 +17,7 @@ from gates.settings import MlflowSettings, ModelSettings, Problem, Settings, Set
 from gates.settings.notation import Address
 from proxy.snapshot import AgreementSpec, ModelRoute, Origin, ShadowPolicy, Snapshot, Sticky, Target
 
-SHIPPED = Path(__file__).parents[2] / "config" / "penstock.yaml"
+SHIPPED = Path(__file__).parents[3] / "config" / "penstock.yaml"
 
 MINIMAL = """\
 models:
