@@ -14,18 +14,18 @@ import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from proxy.dataplane import DataPlane
+from proxy.gateway import Limits, protocol_with
 from proxy.headers import request_head
 from proxy.link import MAX_SNAPSHOT, Link
 from proxy.local import Holder
 from proxy.mirror import Mirror
-from proxy.server import Limits, Server, protocol_with
+from proxy.server import Server
 from proxy.settings import WorkerSettings, parse
 from proxy.snapshot import Origin, Snapshot
 from proxy.upstream import Upstreams
 from proxy.windows import Windows
 
 logger = logging.getLogger("penstock.worker")
-SWEEP_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -49,7 +49,6 @@ class Worker:
         self.link.restore()
         self._spawn(self.link.pull())
         self._spawn(self.link.push())
-        self._spawn(self._sweep())
 
     async def stop(self, seconds: float = 2.0) -> None:
         """Let the copies end, send the last windows, and close every connection."""
@@ -72,11 +71,6 @@ class Worker:
         if not task.cancelled():
             logger.critical("a background task ended", exc_info=task.exception())
             os._exit(70)
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            self.upstreams.sweep(asyncio.get_running_loop().time())
 
 
 def build(settings: WorkerSettings) -> Worker:
@@ -127,7 +121,6 @@ def server_for(worker: Worker, limits: Limits) -> Server:
         date_header=False,  # the upstream's own goes through
         proxy_headers=False,
         backlog=2048,
-        timeout_keep_alive=int(limits.idle_seconds),
         timeout_graceful_shutdown=int(limits.drain_seconds),
     )
     return Server(config, limits, worker.holder)

@@ -10,6 +10,9 @@ from proxy.connection import Connection, Response
 from proxy.errors import UpstreamBusy, UpstreamClosed, UpstreamRefused, UpstreamTimeout
 from proxy.snapshot import Origin
 
+TICK = 0.05
+"""How often, in seconds, a pool looks for exchanges past their deadline and for connections that idled too long."""
+
 
 class Pool:
     """The connections to one origin in one lane. The count is exact: each is counted from the attempt to connect to
@@ -22,6 +25,7 @@ class Pool:
         self._idle_expiry = idle_expiry
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
+        self._ticking: asyncio.TimerHandle | None = None
 
     @property
     def size(self) -> int:
@@ -59,6 +63,8 @@ class Pool:
             raise UpstreamBusy(f"{self._origin.authority}: {self._limit} connections are in use")
         connection = Connection(self)
         self._open.add(connection)
+        if self._ticking is None:
+            self._ticking = self.loop.call_later(TICK, self._tick)
         opened = False
         try:
             async with asyncio.timeout_at(deadline):
@@ -84,6 +90,13 @@ class Pool:
         if connection in self._idle:
             self._idle.remove(connection)
 
+    def _tick(self) -> None:
+        now = self.loop.time()
+        for connection in list(self._open):
+            connection.expire(now)
+        self.close_idle(now - self._idle_expiry)
+        self._ticking = self.loop.call_later(TICK, self._tick) if self._open else None
+
     def close_idle(self, older_than: float) -> None:
         """Close what has idled since before `older_than` (the loop's time): servers close theirs soon after."""
         for connection in [c for c in self._idle if c.idle_since < older_than]:
@@ -93,6 +106,8 @@ class Pool:
     def close(self) -> None:
         for connection in list(self._open):
             connection.abort()
+        if self._ticking is not None:
+            self._ticking.cancel()
 
 
 class Upstreams:
@@ -116,10 +131,6 @@ class Upstreams:
             self._pools[key].close_idle(float("inf"))
             if not self._pools[key].size:
                 del self._pools[key]
-
-    def sweep(self, now: float) -> None:
-        for pool in self._pools.values():
-            pool.close_idle(now - self._idle_expiry)
 
     @property
     def connections(self) -> int:

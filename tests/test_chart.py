@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from gates.settings.configuration import Configuration
-from proxy.server import Limits
+from proxy.gateway import Limits
 from proxy.settings import parse
 
 CHART = Path(__file__).parents[1] / "charts" / "penstock"

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from proxy import app, snapshot, window
-from proxy.server import Limits
+from proxy.gateway import Limits
 from proxy.settings import WorkerSettings
 from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
 from proxy.window import Push, Window
@@ -50,6 +50,7 @@ class ControlEnd(AppServer):
         self.pushes: list[Push] = []
         self.refusing = False  # windows are neither kept nor acknowledged
         self.mute = False  # windows are kept, and the acknowledgement is lost
+        self.hanging = False  # windows are read, and nothing comes back
         self.unheard = 0
         self._published = asyncio.Event()
         super().__init__(background)
@@ -79,7 +80,9 @@ class ControlEnd(AppServer):
         assert scope["type"] == "http"
         if scope["path"] == "/link/windows":
             push = window.decode_push(await read_body(receive) or b"")
-            self.unheard += self.refusing or self.mute
+            self.unheard += self.refusing or self.mute or self.hanging
+            if self.hanging:
+                await asyncio.sleep(PATIENCE)
             if not self.refusing:
                 self.pushes.append(push)
             await _empty(send, 503 if self.refusing or self.mute else 204)

@@ -8,8 +8,9 @@ import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from proxy.errors import AnswerCut
+from proxy.gateway import Limits, protocol_with
 from proxy.local import Holder
-from proxy.server import Limits, Server, protocol_with
+from proxy.server import Server
 from tests.servers import Background, Hosted, read_body, reply
 
 PLAIN = ("content-type", "text/plain")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.errors import PenstockError, RequestRefused, UpstreamFailed
-from proxy.server import HeadTooLarge, RequestLate, TargetTooLong
+from proxy.gateway import HeadTooLarge, RequestLate, TargetTooLong
 
 
 def _family(root: type[PenstockError]) -> list[type[PenstockError]]:

@@ -323,17 +323,17 @@ def test_lanes_never_share_a_connection(background: Background) -> None:
         assert upstream.connections == 3
 
 
-def test_sweeping_closes_what_has_idled_too_long_and_nothing_else(background: Background) -> None:
-    async def scene(upstreams: Upstreams) -> None:
-        pool = upstreams.pool("champion", upstream.origin)
-        await _ask(pool)
-        upstreams.sweep(pool.loop.time())
+def test_a_connection_that_idles_too_long_is_closed_by_itself(background: Background) -> None:
+    async def scene() -> None:
+        upstreams = Upstreams(idle_expiry=0.2)
+        await _ask(upstreams.pool("champion", upstream.origin))
         assert upstreams.connections == 1
-        upstreams.sweep(pool.loop.time() + PATIENCE + 1)
-        assert upstreams.connections == 0
+        async with asyncio.timeout(PATIENCE):
+            while upstreams.connections:
+                await asyncio.sleep(0.01)
 
     with Scripted(background, STEADY) as upstream:
-        _upstreams(scene)
+        uvloop.run(scene())
 
 
 def test_origins_that_are_no_longer_routed_are_let_go_but_not_under_an_exchange(background: Background) -> None:
