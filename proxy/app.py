@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import uvicorn
-from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from proxy.dataplane import DataPlane
 from proxy.gateway import Limits, protocol_with
@@ -40,10 +39,6 @@ class Worker:
     link: Link
     dataplane: DataPlane
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] == "http":
-            await self.dataplane(scope, receive, send)
 
     def start(self) -> None:
         self.link.restore()
@@ -111,7 +106,7 @@ def _origins(snapshot: Snapshot) -> list[Origin]:
 
 def server_for(worker: Worker, limits: Limits) -> Server:
     config = uvicorn.Config(
-        worker,
+        worker.dataplane,
         http=protocol_with(limits),
         ws="none",
         lifespan="off",

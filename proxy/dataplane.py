@@ -1,12 +1,16 @@
-"""The one path of a request: snapshot, body, assignment, upstream, client, mirror."""
+"""The one path of a request: snapshot, body, assignment, upstream, client, mirror.
+
+What is made anew for each request is a msgspec.Struct: frozen and slotted as the dataclasses elsewhere, and made in a
+fraction of their time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 
+import msgspec
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from proxy import local
@@ -22,8 +26,7 @@ from proxy.window import LaneTally
 from proxy.windows import Windows
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(msgspec.Struct, frozen=True):
     """One client request, read whole, under the one route that it will ever see."""
 
     route: ModelRoute
@@ -36,8 +39,7 @@ class _Request:
     copied: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
+class _Begun(msgspec.Struct, frozen=True):
     """An answer whose head is there: who gives it, and since when."""
 
     response: Response
@@ -131,10 +133,9 @@ class DataPlane:
     async def _ask(self, request: _Request, variant: Variant, target: Target, fallback: bool = False) -> _Begun:
         start = perf_counter()
         deadline = asyncio.get_running_loop().time() + request.route.timeout
-        origin = target.origins[0]
-        head = request_head(request.method, request.target, origin.authority, request.fields)
+        pool = self._upstreams.pool(variant, target.origins[0])
+        head = request_head(request.method, request.target, pool.authority, request.fields)
         try:
-            pool = self._upstreams.pool(variant, origin)
             response = await pool.exchange(head, request.body, deadline, request.method == "HEAD")
         except UpstreamFailed as failure:
             self._lane(request, variant).observe_failure(failure.code, perf_counter() - start)
@@ -167,7 +168,9 @@ class DataPlane:
         finally:
             response.discard()
         self._lane(request, begun.variant).observe(response.status, perf_counter() - begun.start)
-        return _answer(response, b"".join(kept) if size <= request.route.agreement.max_body else None)
+        return Answer(
+            response.status, response.fields, b"".join(kept) if size <= request.route.agreement.max_body else None
+        )
 
     def _lane(self, request: _Request, variant: Variant) -> LaneTally:
         return self._windows.of(request.route).lane(variant)
@@ -200,12 +203,3 @@ def _marks(request: _Request, begun: _Begun) -> Fields:
     if begun.fallback:
         marks.append((b"x-penstock-fallback", b"candidate-error"))
     return marks
-
-
-def _answer(response: Response, body: bytes | None) -> Answer:
-    return Answer(
-        response.status,
-        first(response.fields, b"content-type").decode("latin-1"),
-        first(response.fields, b"content-encoding").decode("latin-1"),
-        body,
-    )

@@ -19,6 +19,17 @@ OURS = frozenset(b"host content-length expect x-request-id via forwarded".split(
 _OURS_BY_PREFIX = (b"x-forwarded-", b"x-penstock-")
 _END_HERE = HOP_BY_HOP | OURS
 
+_NOT_BACK = HOP_BY_HOP | {b"x-request-id"}
+
+_NOTHING: frozenset[bytes] = frozenset()
+_NAMING_NOTHING = (b"keep-alive", b"close")  # what nearly every `Connection` says
+
+# Tokens that nearly every request bears: known to be safe, they are not matched again.
+_USUAL = frozenset(
+    b"accept accept-encoding accept-language authorization cache-control connection content-type cookie date origin "
+    b"referer traceparent tracestate user-agent x-request-id x-user-id".split()
+)
+
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 
@@ -43,6 +54,8 @@ def check_request(fields: AnyFields, http_version: str) -> None:
     Raises RequestRefused."""
     hosts = lengths = encodings = 0
     for name, value in fields:
+        if name in _USUAL:
+            continue
         if name == b"host":
             hosts += 1
         elif name == b"content-length":
@@ -72,11 +85,11 @@ def _aliases_ours(name: bytes) -> bool:
 
 def _connection_options(fields: AnyFields) -> frozenset[bytes]:
     """The field names that `Connection` declares to be for this hop only."""
-    named: list[bytes] = []
+    named = _NOTHING
     for name, value in fields:
-        if name == b"connection":
-            named += (option.strip().lower() for option in value.split(b","))
-    return frozenset(named)
+        if name == b"connection" and value not in _NAMING_NOTHING:
+            named |= {option.strip().lower() for option in value.split(b",")}
+    return named
 
 
 def forwarded_fields(fields: AnyFields, request_id: bytes, client: str, scheme: str, body_length: int) -> bytes:
@@ -85,18 +98,23 @@ def forwarded_fields(fields: AnyFields, request_id: bytes, client: str, scheme: 
     The client's fields in their order, multi-valued ones included, then ours. The body is always sent whole, so its
     framing is one content-length. `client` is the peer's address, "" where it has none."""
     options = _connection_options(fields)
-    lines = []
+    lines: list[bytes] = []
+    host = b""
+    framed = body_length > 0
     for name, value in fields:
-        if name in _END_HERE or name.startswith(_OURS_BY_PREFIX) or name in options:
-            continue
-        lines.append(b"%b: %b\r\n" % (name, value))
+        if name in _END_HERE:
+            if name == b"host":
+                host = value
+            elif name == b"content-length":
+                framed = True
+        elif name not in options and not name.startswith(_OURS_BY_PREFIX):
+            lines += (name, b": ", value, b"\r\n")
     lines.append(b"x-request-id: %b\r\nvia: 1.1 penstock\r\nx-forwarded-proto: %b\r\n" % (request_id, scheme.encode()))
     if client:
         lines.append(b"x-forwarded-for: %b\r\n" % client.encode())
-    host = first(fields, b"host")
     if host:
         lines.append(b"x-forwarded-host: %b\r\n" % host)
-    if body_length or first(fields, b"content-length"):
+    if framed:
         lines.append(b"content-length: %d\r\n" % body_length)
     return b"".join(lines)
 
@@ -114,14 +132,12 @@ def returned_fields(fields: Fields, status: int, ours: Fields) -> Fields:
 
     A status without a body (RFC 9110 section 6.4.1) goes on without a content-length."""
     options = _connection_options(fields)
-    bodiless = status in (204, 304)
+    if status in (204, 304):
+        options |= {b"content-length"}
     kept = [
-        (name, value)
-        for name, value in fields
-        if name not in HOP_BY_HOP
-        and name not in options
-        and not name.startswith(_OURS_BY_PREFIX)
-        and name != b"x-request-id"
-        and not (bodiless and name == b"content-length")
+        field
+        for field in fields
+        if field[0] not in _NOT_BACK and field[0] not in options and not field[0].startswith(_OURS_BY_PREFIX)
     ]
-    return kept + ours
+    kept += ours
+    return kept

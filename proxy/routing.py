@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
@@ -14,14 +13,12 @@ from proxy.snapshot import BASIS_POINTS, ModelRoute, Snapshot, Sticky, Target
 Variant = Literal["champion", "candidate"]
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(msgspec.Struct, frozen=True):
     """Who serves this request, and who gets a copy of it."""
 
     variant: Variant
     target: Target
     shadow: Target | None
-    bucket: int
 
     @property
     def shadow_variant(self) -> Variant:
@@ -85,10 +82,9 @@ def assign(route: ModelRoute, key: bytes) -> Assignment:
     The sample that is mirrored is drawn by a salt of its own, so that it is independent of the split."""
     candidate = route.candidate
     if candidate is None:
-        return Assignment("champion", route.champion, None, 0)
-    bucket = bucket_of(route.salt, key)
+        return Assignment("champion", route.champion, None)
     share = route.shadow.share_bp
     mirrored = share == BASIS_POINTS or (share > 0 and bucket_of("shadow:" + route.salt, key) < share)
-    if bucket < route.ramp_bp:
-        return Assignment("candidate", candidate, route.champion if mirrored else None, bucket)
-    return Assignment("champion", route.champion, candidate if mirrored else None, bucket)
+    if route.ramp_bp and bucket_of(route.salt, key) < route.ramp_bp:
+        return Assignment("candidate", candidate, route.champion if mirrored else None)
+    return Assignment("champion", route.champion, candidate if mirrored else None)

@@ -20,6 +20,7 @@ class Pool:
 
     def __init__(self, origin: Origin, limit: int, idle_expiry: float) -> None:
         self.loop = asyncio.get_running_loop()
+        self.authority = origin.authority
         self._origin = origin
         self._limit = limit
         self._idle_expiry = idle_expiry
@@ -60,7 +61,7 @@ class Pool:
 
     async def _connect(self, deadline: float) -> Connection:
         if self.size >= self._limit:
-            raise UpstreamBusy(f"{self._origin.authority}: {self._limit} connections are in use")
+            raise UpstreamBusy(f"{self.authority}: {self._limit} connections are in use")
         connection = Connection(self)
         self._open.add(connection)
         if self._ticking is None:
@@ -71,14 +72,14 @@ class Pool:
                 await self.loop.create_connection(lambda: connection, self._origin.host, self._origin.port)
             opened = not connection.closed
         except TimeoutError:
-            raise UpstreamTimeout(f"{self._origin.authority}: no connection before the deadline") from None
+            raise UpstreamTimeout(f"{self.authority}: no connection before the deadline") from None
         except OSError as error:
-            raise UpstreamRefused(f"{self._origin.authority}: {error}") from None
+            raise UpstreamRefused(f"{self.authority}: {error}") from None
         finally:
             if not opened:
                 connection.abort()  # cancelled in its last moment, uvloop's create_connection leaves it open
         if not opened:
-            raise UpstreamClosed(f"{self._origin.authority}: closed as soon as it was open")
+            raise UpstreamClosed(f"{self.authority}: closed as soon as it was open")
         return connection
 
     def release(self, connection: Connection) -> None:

@@ -45,7 +45,6 @@ def test_raising_the_ramp_never_moves_a_unit_back(key: bytes, one: int, other: i
     low, high = sorted((one, other))
     before = assign(replace(ROUTE, ramp_bp=low, salt=salt), key)
     after = assign(replace(ROUTE, ramp_bp=high, salt=salt), key)
-    assert after.bucket == before.bucket
     assert before.variant == "champion" or after.variant == "candidate"
 
 
