@@ -17,7 +17,7 @@ from proxy import local
 from proxy.comparison import Answer
 from proxy.connection import Response
 from proxy.errors import AnswerCut, BodyTooLarge, ClientGone, NoSnapshot, PenstockError, UnknownModel, UpstreamFailed
-from proxy.headers import Fields, first, forwarded_fields, request_head, request_id, returned_fields
+from proxy.headers import Fields, first, forwarded_fields, request_id, returned_fields
 from proxy.mirror import Copy, Mirror
 from proxy.routing import Assignment, Variant, assign, match, unit_of
 from proxy.snapshot import ModelRoute, Target
@@ -133,10 +133,10 @@ class DataPlane:
     async def _ask(self, request: _Request, variant: Variant, target: Target, fallback: bool = False) -> _Begun:
         start = perf_counter()
         deadline = asyncio.get_running_loop().time() + request.route.timeout
-        pool = self._upstreams.pool(variant, target.origins[0])
-        head = request_head(request.method, request.target, pool.authority, request.fields)
         try:
-            response = await pool.exchange(head, request.body, deadline, request.method == "HEAD")
+            response = await self._upstreams.send(
+                variant, target.origins, request.method, request.target, request.fields, request.body, deadline
+            )
         except UpstreamFailed as failure:
             self._lane(request, variant).observe_failure(failure.code, perf_counter() - start)
             raise

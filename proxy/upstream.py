@@ -7,11 +7,16 @@ import asyncio
 from collections.abc import Iterable
 
 from proxy.connection import Connection, Response
-from proxy.errors import UpstreamBusy, UpstreamClosed, UpstreamRefused, UpstreamTimeout
+from proxy.errors import UpstreamBusy, UpstreamClosed, UpstreamFailed, UpstreamRefused, UpstreamTimeout
+from proxy.headers import request_head
 from proxy.snapshot import Origin
 
 TICK = 0.05
 """How often, in seconds, a pool looks for exchanges past their deadline and for connections that idled too long."""
+FAILURES_TO_EJECT = 3
+EJECTED_FIRST = 1.0
+EJECTED_MOST = 30.0
+"""Seconds that an origin is passed over: after three failures in a row one, and with each further one twice as long."""
 
 
 class Pool:
@@ -27,16 +32,42 @@ class Pool:
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._ticking: asyncio.TimerHandle | None = None
+        self._failures = 0
+        self._ejected_until = 0.0
+        self.sent = 0
 
     @property
     def size(self) -> int:
         return len(self._open)
+
+    @property
+    def under_way(self) -> int:
+        return len(self._open) - len(self._idle)
+
+    @property
+    def ejected(self) -> bool:
+        return self.loop.time() < self._ejected_until
 
     async def exchange(self, head: bytes, body: bytes, deadline: float, without_body: bool = False) -> Response:
         """Send one request and wait for the head of its answer. `deadline` is in the loop's time.
 
         An idle connection that the server closed under the request's hands is tried once more on a new one: only
         where the connection was a reused one and no byte had come back. Raises UpstreamFailed."""
+        self.sent += 1
+        try:
+            response = await self._exchange(head, body, deadline, without_body)
+        except UpstreamBusy:
+            raise  # our own limit says nothing of the origin
+        except UpstreamFailed:
+            self._failures += 1
+            if self._failures >= FAILURES_TO_EJECT:
+                pause = EJECTED_FIRST * 2.0 ** min(self._failures - FAILURES_TO_EJECT, 16)
+                self._ejected_until = self.loop.time() + min(pause, EJECTED_MOST)
+            raise
+        self._failures = 0
+        return response
+
+    async def _exchange(self, head: bytes, body: bytes, deadline: float, without_body: bool) -> Response:
         connection = self._take_idle()
         if connection is not None:
             response = connection.send(head, body, deadline, without_body)
@@ -124,6 +155,34 @@ class Upstreams:
         if pool is None:
             pool = self._pools[lane, origin] = Pool(origin, self._limit, self._idle_expiry)
         return pool
+
+    async def send(
+        self,
+        lane: str,
+        origins: tuple[Origin, ...],
+        method: str,
+        target: bytes,
+        fields: bytes,
+        body: bytes,
+        deadline: float,
+    ) -> Response:
+        """Ask the origin with the fewest exchanges under way; one that refuses the connection has seen nothing of the
+        request, so the next one is asked. Raises UpstreamFailed."""
+        refusal: UpstreamRefused | None = None
+        for pool in self._by_load(lane, origins):
+            head = request_head(method, target, pool.authority, fields)
+            try:
+                return await pool.exchange(head, body, deadline, method == "HEAD")
+            except UpstreamRefused as refused:
+                refusal = refused
+        raise refusal or UpstreamRefused("no origin")
+
+    def _by_load(self, lane: str, origins: tuple[Origin, ...]) -> Iterable[Pool]:
+        """The pools in the order in which they are asked: those that keep failing last, however idle they are."""
+        if len(origins) == 1:
+            return (self.pool(lane, origins[0]),)
+        pools = [self.pool(lane, origin) for origin in origins]
+        return sorted(pools, key=lambda pool: (pool.ejected, pool.under_way, pool.sent))
 
     def retain(self, origins: Iterable[Origin]) -> None:
         """Close the idle connections of pools to other origins, and forget those pools once they are empty."""

@@ -329,7 +329,7 @@ def test_a_connection_that_idles_too_long_is_closed_by_itself(background: Backgr
         await _ask(upstreams.pool("champion", upstream.origin))
         assert upstreams.connections == 1
         async with asyncio.timeout(PATIENCE):
-            while upstreams.connections:
+            while upstreams.connections:  # noqa: ASYNC110 - the pool tells nobody
                 await asyncio.sleep(0.01)
 
     with Scripted(background, STEADY) as upstream:
@@ -352,4 +352,43 @@ def test_origins_that_are_no_longer_routed_are_let_go_but_not_under_an_exchange(
         assert upstreams.pool("champion", leaving.origin) is not old
 
     with Scripted(background, [READ, OK, READ, 0.1, OK, HANG]) as leaving, Scripted(background, STEADY) as staying:
+        _upstreams(scene)
+
+
+async def _send(upstreams: Upstreams, *origins: Origin) -> bytes | None:
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    response = await upstreams.send("champion", origins, "GET", b"/", b"", b"", deadline)
+    return await response.read_all(1024)
+
+
+def test_requests_are_shared_by_load_between_the_origins_of_a_version(background: Background) -> None:
+    async def scene(upstreams: Upstreams) -> None:
+        for _ in range(10):
+            await _send(upstreams, one.origin, other.origin)
+        assert [upstreams.pool("champion", server.origin).sent for server in (one, other)] == [5, 5]
+
+    with Scripted(background, STEADY) as one, Scripted(background, STEADY) as other:
+        _upstreams(scene)
+
+
+def test_an_origin_that_refuses_costs_no_request_and_is_passed_over(background: Background) -> None:
+    async def scene(upstreams: Upstreams) -> None:
+        for _ in range(20):
+            await _send(upstreams, gone, there.origin)
+        assert upstreams.pool("champion", gone).ejected
+        assert upstreams.pool("champion", gone).sent == 3
+        assert not upstreams.pool("champion", there.origin).ejected
+
+    with refusing() as gone, Scripted(background, STEADY) as there:
+        _upstreams(scene)
+
+
+def test_the_last_origin_is_asked_even_when_it_keeps_failing(background: Background) -> None:
+    async def scene(upstreams: Upstreams) -> None:
+        for _ in range(5):
+            with pytest.raises(UpstreamRefused):
+                await _send(upstreams, gone, gone_too)
+        assert upstreams.pool("champion", gone).sent == 5
+
+    with refusing() as gone, refusing() as gone_too:
         _upstreams(scene)
