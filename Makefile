@@ -22,7 +22,7 @@ LOCK = $(VENV)/uv/bin/uv pip compile --no-config --quiet --universal --python-ve
 	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint types imports check bench judge-bench lock
+.PHONY: help setup demo test soak lint types imports check bench judge-bench reaction-bench lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,10 @@ demo: $(INSTALLED) ## Run the demo: train, serve, shadow, ramp and judge two can
 
 test: $(INSTALLED) ## Run the tests
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(TEST_ARGS)
+
+soak: $(INSTALLED) ## Kill and stop control planes for half an hour: 20 deaths at each commit, 50 stops
+	@PENSTOCK_SOAK_KILLS=20 PENSTOCK_SOAK_STOPS=50 $(BIN)/python -m pytest -v -o timeout=3600 \
+		tests/endtoend/test_kills_of_control.py tests/endtoend/test_two_controllers.py
 
 lint: $(INSTALLED) ## Check style, formatting and the Dockerfile
 	@$(BIN)/ruff check
@@ -50,6 +54,9 @@ check: lint types imports test ## Run all four checks, as CI does
 
 judge-bench: $(INSTALLED) ## Judge simulated releases by our gates and by the rules of others
 	@$(BIN)/python -m loadtests.judge $(JUDGE_ARGS)
+
+reaction-bench: $(INSTALLED) ## Time how soon a candidate that breaks loses its traffic
+	@$(BIN)/python -m loadtests.reaction $(REACTION_ARGS)
 
 # A partial environment, left by an interrupted run or another Python, is made anew.
 $(LOCKED): requirements.lock

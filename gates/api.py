@@ -20,7 +20,7 @@ from starlette.routing import Route
 from gates.controller.controller import Controller, UnknownModel
 from gates.controller.errands import Errands
 from gates.controller.routes import Unroutable
-from gates.controller.steering import AlreadyChampion
+from gates.controller.steering import AlreadyChampion, CoolingDown
 from gates.decision import Command
 from gates.metrics import Metrics
 from gates.phases import Event, IllegalEvent
@@ -43,8 +43,10 @@ WISHES = {
     "promote": Event.PROMOTE,
 }
 
-Name = Annotated[str, msgspec.Meta(max_length=200)]
-Reason = Annotated[str, msgspec.Meta(max_length=2000)]
+# PostgreSQL keeps no NUL; a rollback that could never be recorded would hold up all that comes after it.
+STORABLE = r"^[^\x00]*$"
+Name = Annotated[str, msgspec.Meta(max_length=200, pattern=STORABLE)]
+Reason = Annotated[str, msgspec.Meta(max_length=2000, pattern=STORABLE)]
 
 
 class Wish(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,11 +57,13 @@ class Wish(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Start(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a rollout's start; `candidate` is a version, or an alias such as "@challenger"."""
+    """The body of a rollout's start; `candidate` is a version, or an alias such as "@challenger". `override` starts it
+    whatever the cool-down after a rollback."""
 
     candidate: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     by: Name = ""
     reason: Reason = ""
+    override: bool = False
 
 
 @dataclass(eq=False)  # an exception is told apart by identity, and Python writes its traceback into it
@@ -129,7 +133,8 @@ class _Doors:
     async def start(self, request: Request) -> Response:
         self._require_started()
         model, body = request.path_params["model"], await _body(request, Start)
-        await self._controller.start_rollout(model, body.candidate, body.by or _caller(request), body.reason)
+        by = body.by or _caller(request)
+        await self._controller.start_rollout(model, body.candidate, by, body.reason, body.override)
         return _json(self._controller.model_status(model), 201)
 
     async def wish(self, request: Request) -> Response:
@@ -162,6 +167,8 @@ class _Doors:
             push = decode_push(await _read(request, MAX_PUSH))
         except ValueError as error:
             raise Refusal(422, "bad_push", str(error)) from None
+        if "\0" in push.worker:
+            raise Refusal(422, "bad_push", "the worker's name holds a NUL")
         self._controller.push(push)
         return Response(status_code=204)
 
@@ -188,6 +195,9 @@ class _Doors:
 
     def _require_started(self) -> None:
         if not self._controller.started:
+            if rival := self._controller.rival:
+                cause = f"{rival} acts on this store; this control plane waits to take over"
+                raise Refusal(503, "not_acting", cause, "ask that one, or try again")
             cause = self._controller.store_trouble or "it has only just begun"
             raise Refusal(503, "not_started", f"the control plane has not started yet: {cause}", "try again soon")
 
@@ -246,8 +256,13 @@ def _handler(status: int, code: str, remedy: str = "") -> Callable[[Request, Exc
 
 
 async def _handle_refusal(request: Request, error: Exception) -> Response:
+    """Behind an address of many control planes, another one may do what this one cannot: the next try is to be a new
+    connection."""
     assert isinstance(error, Refusal)
-    return _refused(error)
+    response = _refused(error)
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["connection"] = "close"
+    return response
 
 
 async def _handle_http(request: Request, error: Exception) -> Response:
@@ -265,6 +280,7 @@ _HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     HTTPException: _handle_http,
     UnknownModel: _handler(404, "unknown_model"),
     AlreadyChampion: _handler(409, "already_champion", "name another version"),
+    CoolingDown: _handler(409, "cooling_down", "wait, or start it all the same: --override, `override` in the API"),
     IllegalEvent: _handler(409, "illegal_event", "once a rollout has ended, another can be started"),
     Unroutable: _handler(422, "unroutable"),
     StoreError: _handler(503, "store_gone", "nothing was changed; a rollback is possible, all else once it is back"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -20,7 +21,7 @@ from gates.adapters.mlflow import MlflowRegistry
 from gates.adapters.store import SqlStore
 from gates.api import create_app
 from gates.controller import overview
-from gates.controller.controller import Controller
+from gates.controller.controller import LEASE_EVERY, Controller
 from gates.controller.errands import Errands
 from gates.controller.routes import Unroutable
 from gates.exits import Exit, Failure
@@ -46,7 +47,8 @@ class Control:
 
 def build(settings: Settings) -> Control:
     """Put the control plane together; nothing is opened before it runs. Raises StoreError for an impossible URL."""
-    store, clock = SqlStore(settings.store), SystemClock()
+    name = f"{socket.gethostname()} (pid {os.getpid()}, {uuid4().hex[:8]})"
+    store, clock = SqlStore(settings.store, name), SystemClock()
     registry = None if settings.mlflow is None else _registry(settings.mlflow)
     controller = Controller(settings, store, clock, lambda: uuid4().hex, registry)
     errands = None
@@ -73,7 +75,8 @@ def serve(settings: Settings, *, fd: int | None = None) -> None:
 
     Raises Failure where the configuration cannot be served, and CannotListen."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s[%(process)d] %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for chatty in ("uvicorn", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     listener = listen(str(settings.control)) if fd is None else socket.socket(fileno=fd)
     try:
         uvloop.run(run(build(settings), listener))
@@ -93,7 +96,7 @@ async def run(control: Control, listener: socket.socket) -> None:
         timeout_graceful_shutdown=5,
     )
     server = _Server(config, control.controller.release)
-    loops = asyncio.gather(*_loops(control))
+    loops = asyncio.create_task(_drive(control))
     loops.add_done_callback(lambda _: setattr(server, "should_exit", True))
     try:
         await server.serve(sockets=[listener])
@@ -107,29 +110,40 @@ async def run(control: Control, listener: socket.socket) -> None:
             control.store.close()
 
 
-def _loops(control: Control) -> list[Awaitable[None]]:
-    loops: list[Awaitable[None]] = [_drive(control.controller)]
-    if control.errands is not None:
-        loops.append(_supervised("the errands' loop", control.errands.run))
-    return loops
+async def _drive(control: Control) -> None:
+    """Act whenever the store and the other control planes let this one, for ever. Raises Unroutable."""
+    while True:
+        await _take_over(control.controller)
+        errands = None if control.errands is None else _begun("the errands' loop", control.errands.run)
+        try:
+            await _supervised("the controller's loop", control.controller.run)
+        finally:
+            if errands is not None:
+                errands.cancel()
 
 
-async def _drive(controller: Controller) -> None:
-    """Start, as soon as the store lets it, then run. Raises Unroutable."""
+async def _take_over(controller: Controller) -> None:
+    """Start, as soon as the lease is ours. Raises Unroutable."""
     while not controller.started:
         try:
-            await controller.start()
+            if await controller.lead():
+                await controller.start()
+            else:
+                await asyncio.sleep(LEASE_EVERY)
         except StoreError:
             await asyncio.sleep(RESTART_AFTER)
     logger.info("control plane started at generation %d", controller.snapshot.generation)
-    await _supervised("the controller's loop", controller.run)
+
+
+def _begun(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    return asyncio.create_task(_supervised(name, work))
 
 
 async def _supervised(name: str, work: Callable[[], Awaitable[None]]) -> None:
     """A loop that fails is told of and begun again: better a bug in the log than a rollout that nobody watches."""
     while True:
         try:
-            await work()
+            return await work()
         except Exception:
             logger.exception("%s failed; it begins again in %g s", name, RESTART_AFTER)
             await asyncio.sleep(RESTART_AFTER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote
@@ -49,9 +50,10 @@ class ControlClient:
         """What happened to the model's rollouts, newest first."""
         return self._get(_path(name) + "/events", tuple[AuditRow, ...])
 
-    def start(self, name: str, candidate: str, by: str, reason: str) -> ModelStatus:
-        """Returns how the model stands from now on."""
-        return self._post(_path(name) + "/rollout", {"candidate": candidate, "by": by, "reason": reason})
+    def start(self, name: str, candidate: str, by: str, reason: str, override: bool = False) -> ModelStatus:
+        """Returns how the model stands from now on; `override` passes over the cool-down after a rollback."""
+        body = {"candidate": candidate, "by": by, "reason": reason}
+        return self._post(_path(name) + "/rollout", body | ({"override": True} if override else {}))
 
     def ask(self, name: str, wish: str, by: str, reason: str) -> ModelStatus:
         """`wish` is advance, pause, resume, rollback or promote; a rollback needs a reason. Returns as `start` does."""
@@ -60,7 +62,7 @@ class ControlClient:
     def _get(self, path: str, answer: type[T]) -> T:
         return self._decoded(self._exchange("GET", path), answer)
 
-    def _post(self, path: str, body: dict[str, str]) -> ModelStatus:
+    def _post(self, path: str, body: Mapping[str, object]) -> ModelStatus:
         return self._decoded(self._exchange("POST", path, body), ModelStatus)
 
     def _decoded(self, response: httpx2.Response, answer: type[T]) -> T:
@@ -69,7 +71,7 @@ class ControlClient:
         except ValueError as error:
             raise self._stranger(f"this version cannot read its answer: {error}") from None
 
-    def _exchange(self, method: str, path: str, body: dict[str, str] | None = None) -> httpx2.Response:
+    def _exchange(self, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx2.Response:
         try:
             response = self._http.request(method, self._url + path, json=body)
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):

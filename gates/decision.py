@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 
 from gates.checks import Budget, Gate
-from gates.phases import CARRYING, CLIMBING, Event, next_phase
+from gates.health import UNSEEN, Health
+from gates.phases import CARRYING, CLIMBING, RETREATS, Event, next_phase
 from gates.plan import Plan, Stage
 from gates.verdict import GateResult, failed, undecided
 from proxy.snapshot import Phase
@@ -25,6 +26,11 @@ class Terms:
     gates: tuple[Gate, ...]
     budget: Budget
 
+    def gates_at(self, position: int) -> tuple[Gate, ...]:
+        """Those that watch the stage at this position of the plan."""
+        phase = self.plan.phase_at(position)
+        return tuple(gate for gate in self.gates if gate.watches(phase))
+
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
@@ -42,9 +48,15 @@ class Rollout:
     begun: int = 0
     epoch: int = 0
     gate: str = ""
-    """The gate that ended the rollout, "" where none did."""
+    """The gate that brought about the last decision, "" where none did."""
     reason: str = ""
     """Why it stands where it does: the reason of the last decision."""
+    stepped_down: bool = False
+    """A gate has failed on the ramp once; the next failure is the end."""
+    overdue: bool = False
+    """People were told that this stage is past its deadline."""
+    advised: str = ""
+    """In a dry run, the event that the controller asked for last in this stage."""
 
     def __post_init__(self) -> None:
         if self.champion == self.candidate:
@@ -72,11 +84,18 @@ class Rollout:
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What the present stage has shown. `elapsed` is in seconds since every live worker routes by it; `requests` as
-    Stage.min_requests counts."""
+    Stage.min_requests counts.
+
+    `age` is in seconds since the stage began, whether workers were there or not, but for those in which a person was
+    waited for. `bad_answers` are the clients' requests that the candidate failed in the whole rollout, those included
+    in which the champion stepped in."""
 
     elapsed: float = 0.0
     requests: int = 0
     results: tuple[GateResult, ...] = ()
+    age: float = 0.0
+    bad_answers: int = 0
+    champion: Health = UNSEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +117,72 @@ class Decision:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """What the controller itself wants."""
+
+    event: Event
+    reason: str
+    gate: str = ""
+
+
 def decide(rollout: Rollout, seen: Observation, command: Command | None, generation: int) -> Decision | None:
     """The next change, or None where things stay. `generation` is the one that the change would have.
 
-    A rollback comes first: a person's, then a gate's, in every phase that carries candidate traffic. Then a person's
-    other wishes, and last the plan's own climb. Raises IllegalEvent where a person asks for what the phase does not
-    allow."""
-    if command is not None and command.event is Event.ROLL_BACK:
+    A person's rollback comes first. Then the controller's retreats: a failing gate, in every phase that carries
+    candidate traffic, and the limits that the plan sets whatever the gates say. Then a person's other wishes, and last
+    the plan's own climb. In a dry run people alone act. Raises IllegalEvent where a person asks for what the phase does
+    not allow."""
+    move = _move(rollout, seen)
+    rehearsed = rollout.terms.plan.dry_run
+    retreats = move is not None and move.event in RETREATS and not rehearsed
+    if command is not None and (command.event is Event.ROLL_BACK or not retreats):
         return _obey(rollout, command, generation)
-    if rollout.carrying and (culprit := failed(seen.results)) is not None:
-        reason = f"gate {culprit.gate}: {culprit.reason}"
-        return _decided(rollout, Event.ROLL_BACK, CONTROLLER, reason, generation, culprit.gate)
-    if command is not None:
-        return _obey(rollout, command, generation)
-    if rollout.phase in CLIMBING and not waiting_for(rollout, seen):
-        return _decided(rollout, _climb(rollout), CONTROLLER, _passed(seen), generation)
-    return None
+    if move is None:
+        return None
+    if rehearsed and move.event is not Event.OVERDUE:
+        return _advised(rollout, move, generation)
+    return _decided(rollout, move.event, CONTROLLER, move.reason, generation, move.gate)
+
+
+def _move(rollout: Rollout, seen: Observation) -> _Move | None:
+    if not rollout.carrying:
+        return None
+    if (retreat := _retreat(rollout, seen)) is not None:
+        return replace(retreat, reason=f"{retreat.reason}; {seen.champion}")
+    if rollout.phase not in CLIMBING:
+        return None
+    lacking = waiting_for(rollout, seen)
+    return _late(rollout, seen, lacking) if lacking else _Move(_climb(rollout), _passed(seen))
+
+
+def _retreat(rollout: Rollout, seen: Observation) -> _Move | None:
+    """The cap on bad answers is the end, even where a gate that fails would cost one step alone."""
+    most = rollout.terms.plan.max_bad_answers
+    if most is not None and seen.bad_answers >= most:
+        reason = f"blast radius: the candidate failed {seen.bad_answers} requests of clients, and max_bad_answers is"
+        return _Move(Event.ROLL_BACK, f"{reason} {most}, whatever the gates say")
+    culprit = failed(seen.results)
+    if culprit is None:
+        return None
+    event = Event.STEP_DOWN if _may_step_down(rollout) else Event.ROLL_BACK
+    return _Move(event, f"gate {culprit.gate}: {culprit.reason}", culprit.gate)
+
+
+def _may_step_down(rollout: Rollout) -> bool:
+    """Once, on the ramp, and from no lower than its second step."""
+    on_the_ramp = rollout.phase is Phase.RAMP and rollout.position > 1
+    return on_the_ramp and rollout.terms.plan.on_fail == "step_down" and not rollout.stepped_down
+
+
+def _late(rollout: Rollout, seen: Observation, lacking: list[str]) -> _Move | None:
+    deadline = rollout.terms.plan.deadline
+    if deadline is None or seen.age < deadline.after:
+        return None
+    reason = f"the stage is not passed after {deadline.after:g} s, its deadline; it lacks {', '.join(lacking)}"
+    if deadline.then == "roll_back":
+        return _Move(Event.ROLL_BACK, f"{reason}; {seen.champion}")
+    return None if rollout.overdue else _Move(Event.OVERDUE, reason)
 
 
 def waiting_for(rollout: Rollout, seen: Observation) -> list[str]:
@@ -154,13 +223,32 @@ def _onward(rollout: Rollout) -> Event:
 def _decided(rollout: Rollout, event: Event, by: str, reason: str, generation: int, gate: str = "") -> Decision:
     phase = next_phase(rollout.phase, event, rollout.terms.plan.phase_at(rollout.position))
     after = replace(rollout, phase=phase, gate=gate, reason=reason)
-    if event is Event.START:
-        after = replace(after, begun=generation, epoch=generation)
-    elif event in (Event.CLIMB, Event.BAKE):
-        after = replace(after, position=rollout.position + 1, epoch=generation)
-    elif event in (Event.PROMOTE, Event.ROLL_BACK):
-        after = replace(after, epoch=generation)
+    match event:
+        case Event.START:
+            after = replace(after, begun=generation, epoch=generation)
+        case Event.CLIMB | Event.BAKE:
+            after = _entered(after, rollout.position + 1, generation)
+        case Event.STEP_DOWN:
+            after = replace(_entered(after, max(rollout.position - 1, 1), generation), stepped_down=True)
+        case Event.PROMOTE | Event.ROLL_BACK:
+            after = replace(after, epoch=generation)
+        case Event.OVERDUE:
+            after = replace(after, overdue=True)
     return Decision(after, event, by, reason)
+
+
+def _entered(rollout: Rollout, position: int, generation: int) -> Rollout:
+    """In a new stage, which has neither evidence nor a past."""
+    return replace(rollout, position=position, epoch=generation, overdue=False, advised="")
+
+
+def _advised(rollout: Rollout, move: _Move, generation: int) -> Decision | None:
+    """Once for each change of mind."""
+    if rollout.advised == move.event:
+        return None
+    reason = f"dry run: would {move.event.replace('_', ' ')}: {move.reason}"
+    advised = _decided(rollout, Event.ADVISE, CONTROLLER, reason, generation, rollout.gate)
+    return replace(advised, rollout=replace(advised.rollout, advised=str(move.event)))
 
 
 def _passed(seen: Observation) -> str:

@@ -17,6 +17,8 @@ class Exit(IntEnum):
     """Something that is needed is not there: the control plane, a port, a process that stays up."""
     REFUSED = 5
     """The control plane understood and said no: an unknown model, a step that the phase does not allow."""
+    BROKEN = 6
+    """What is on record does not hold: a row was changed, or a decision is not the one that its inputs lead to."""
     USAGE = 64
     BUG = 70
     INTERRUPTED = 130

@@ -40,6 +40,11 @@ class Metrics(Collector):
         self._errands = errands
 
     def collect(self) -> Iterator[Metric]:
+        yield _gauge(
+            "acting", "Whether this control plane acts, or waits for another to end.", self._controller.started
+        )
+        if not self._controller.started:
+            return
         ledger = self._controller.observer.ledger
         totals = {route.model: ledger.totals(route.model) for route in self._controller.snapshot.routes}
         yield from _answers(_arms(totals))

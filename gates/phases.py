@@ -22,6 +22,12 @@ class Event(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     ROLL_BACK = "roll_back"
+    STEP_DOWN = "step_down"
+    """A gate failed, and the plan asks for one step down before it gives up."""
+    OVERDUE = "overdue"
+    """The stage has not been passed by its deadline; people are told."""
+    ADVISE = "advise"
+    """In a dry run: what the controller would have done."""
 
 
 class IllegalEvent(Exception):
@@ -37,6 +43,8 @@ CARRYING = (Phase.SHADOW, Phase.RAMP, Phase.BAKE, Phase.PAUSED, Phase.AWAITING_A
 # The phases in which the stage's clock runs and the gates may advance it.
 CLIMBING = (Phase.SHADOW, Phase.RAMP, Phase.BAKE)
 ENDED = (Phase.PROMOTED, Phase.ROLLED_BACK)
+# What takes traffic from the candidate: it is in force before anything else, and needs no store.
+RETREATS = (Event.ROLL_BACK, Event.STEP_DOWN)
 
 # None as the next phase: back to the phase of the plan's position, which only the rollout knows.
 TRANSITIONS: dict[tuple[Phase, Event], Phase | None] = {
@@ -46,12 +54,15 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase | None] = {
     (Phase.RAMP, Event.CLIMB): Phase.RAMP,
     (Phase.RAMP, Event.HOLD): Phase.AWAITING_APPROVAL,
     (Phase.RAMP, Event.BAKE): Phase.BAKE,
+    (Phase.RAMP, Event.STEP_DOWN): Phase.RAMP,
     (Phase.AWAITING_APPROVAL, Event.CLIMB): Phase.RAMP,
     (Phase.AWAITING_APPROVAL, Event.BAKE): Phase.BAKE,
     (Phase.PAUSED, Event.RESUME): None,
     **{(phase, Event.PAUSE): Phase.PAUSED for phase in CARRYING if phase is not Phase.PAUSED},
     **{(phase, Event.PROMOTE): Phase.PROMOTED for phase in CARRYING},
     **{(phase, Event.ROLL_BACK): Phase.ROLLED_BACK for phase in CARRYING},
+    **{(phase, Event.OVERDUE): phase for phase in CLIMBING},
+    **{(phase, Event.ADVISE): phase for phase in CARRYING},
 }
 
 

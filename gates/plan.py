@@ -1,11 +1,16 @@
-"""The plan of a rollout: its stages in order, shadow first, then the steps of the ramp, then the bake."""
+"""The plan of a rollout: its stages in order, shadow first, then the steps of the ramp, then the bake; and its limits,
+which hold whatever the gates say."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from proxy.snapshot import BASIS_POINTS, Phase
+
+OnFail = Literal["roll_back", "step_down"]
+Overdue = Literal["alert", "roll_back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +34,33 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Deadline:
+    """What happens to a stage that is not passed `after` so many seconds."""
+
+    after: float
+    then: Overdue = "alert"
+
+    def __post_init__(self) -> None:
+        if self.after <= 0:
+            raise ValueError("plan.deadline: after must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """The stages of a rollout. A rollout's `position` is an index into `stages`."""
+    """The stages of a rollout. A rollout's `position` is an index into `stages`.
+
+    `on_fail` is what a failing gate does on the ramp, `max_bad_answers` the number of clients' requests whose failure
+    by the candidate ends the rollout, whatever the gates say. `cool_down` is in seconds. With `dry_run` the
+    controller's decisions are recorded, and not carried out; people's are."""
 
     shadow: Stage
     steps: tuple[Stage, ...]
     bake: Stage
+    on_fail: OnFail = "roll_back"
+    max_bad_answers: int | None = None
+    deadline: Deadline | None = None
+    cool_down: float = 0.0
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
         if not self.steps:
@@ -46,6 +72,10 @@ class Plan:
             raise ValueError("plan.steps: expected percentages that rise from step to step")
         if self.steps[-1].share_bp != BASIS_POINTS or self.bake.share_bp != BASIS_POINTS:
             raise ValueError("plan.steps: expected the last step to be 100")
+        if self.max_bad_answers is not None and self.max_bad_answers < 1:
+            raise ValueError("plan.max_bad_answers: expected at least 1")
+        if self.cool_down < 0:
+            raise ValueError("plan.cool_down must not be negative")
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -55,6 +85,14 @@ class Plan:
     def last(self) -> int:
         """The position of the bake."""
         return len(self.steps) + 1
+
+    @property
+    def visits(self) -> tuple[Phase, ...]:
+        """The phase of every stage that a rollout may pass through at most: the lower step and the one that failed come
+        once more where it may step down."""
+        once = tuple(self.phase_at(position) for position in range(self.last + 1))
+        again = self.on_fail == "step_down" and len(self.steps) > 1
+        return (*once, Phase.RAMP, Phase.RAMP) if again else once
 
     def phase_at(self, position: int) -> Phase:
         if position == 0:

@@ -1,4 +1,4 @@
-"""What the controller asks of the world: protocols of two to four methods, each with a real end and a fake one."""
+"""What the controller asks of the world: protocols of a few methods, each with a real end and a fake one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gates.decision import Rollout
+from gates.phases import RETREATS
 from proxy.snapshot import Snapshot
 from proxy.window import Sample
 
@@ -16,7 +17,7 @@ class StoreError(Exception):
 
 
 class StaleGeneration(StoreError):
-    """Another controller has committed since this one last looked; the commit was refused whole."""
+    """Another controller acts, or has committed since this one last looked; the commit was refused whole."""
 
 
 class RegistryError(Exception):
@@ -55,11 +56,16 @@ class WorkerSample:
 
 @dataclass(frozen=True, slots=True)
 class StageClock:
-    """The seconds for which all live workers have routed by a rollout's stage; `epoch` tells the stage."""
+    """How far a rollout's stage is; `epoch` tells the stage.
+
+    `seconds` are those for which all live workers have routed by it, `age` those since it began. `evidence` is JSON:
+    what the gates' watches have seen, exactly."""
 
     rollout: str
     epoch: int
     seconds: float
+    age: float = 0.0
+    evidence: str = "[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +135,29 @@ class Commit:
     """The models that are served no more."""
     errands: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def fenced(self) -> bool:
+        """Whether only the lease's holder may make it: a retreat is taken from whoever has seen the reason for it."""
+        return any(row.event not in RETREATS for row in self.audit)
+
 
 class Store(Protocol):
     """The durable truth. Each method may block and raises StoreError where it fails; a commit is atomic."""
+
+    @property
+    def name(self) -> str:
+        """Who asks, among all that share the store: the name of this process's lease."""
+        ...
+
+    def lead(self, seconds: float) -> str:
+        """Take or renew the lease to act, for so long by the store's own clock.
+
+        Returns who holds it from now on: `name`, or another whose lease has not run out."""
+        ...
+
+    def resign(self) -> None:
+        """Let another take the lease at once, if it is ours."""
+        ...
 
     def load(self) -> State: ...
 
@@ -139,7 +165,8 @@ class Store(Protocol):
         """Compare-and-swap on the generation, and write all of the commit in one transaction.
 
         A rollout that begins with this commit takes the place of the model's last one, whose windows and clock are
-        dropped. Raises StaleGeneration where the store's generation is not one below the snapshot's."""
+        dropped. Raises StaleGeneration where the store's generation is not one below the snapshot's, and, for a
+        fenced commit, where another has the lease, be it run out or not."""
         ...
 
     def keep(self, samples: Sequence[WorkerSample], clocks: Sequence[StageClock]) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gates.health import UNSEEN, Health
+from gates.outlook import Forecast
 from gates.verdict import GateResult, Light
 from proxy.snapshot import Phase
 
@@ -64,6 +66,21 @@ class RolloutStatus:
     """Requests that the candidate answered for clients over the whole rollout."""
     ended_by_gate: str
     reason: str
+    forecasts: tuple[Forecast, ...] = ()
+    """Where each gate of the stage is heading, while the rollout is under way."""
+    false_alarm: float = 0.0
+    """The rollout's whole budget for false alarms, a probability, and the part of each critical gate in each stage."""
+    false_alarm_each: float = 0.0
+    warnings: tuple[str, ...] = ()
+    """The gates that cannot be decided in a stage, or not in reasonable time at the traffic of this one."""
+    bad_answers: int = 0
+    """Clients' requests that the candidate failed in the whole rollout, and the number that rolls back, if any."""
+    max_bad_answers: int | None = None
+    champion: Health = UNSEEN
+    """How the champion is: in this stage, and once the candidate is rolled back, since then."""
+    dry_run: bool = False
+    stepped_down: bool = False
+    overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)

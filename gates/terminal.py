@@ -12,6 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from gates.outlook import Forecast
 from gates.phases import ENDED
 from gates.ports import AuditRow
 from gates.status import AgreementStatus, ControlStatus, LaneStatus, ModelStatus, RolloutStatus
@@ -48,6 +49,7 @@ _LANES = {
     "champion_shadow": ("champion, on copies", CHAMPION),
     "candidate_shadow": ("candidate, on copies", CANDIDATE),
 }
+_HEALTH = {Verdict.PASS: "dim", Verdict.FAIL: "bold red", Verdict.INSUFFICIENT: "dim"}
 # What a person can do in a phase that waits for one.
 _HINTS = {
     Phase.IDLE: "penstock start {model} --candidate VERSION",
@@ -147,7 +149,21 @@ def _outlook(rollout: RolloutStatus) -> list[Table]:
     lines = [_line("so far", f"{_duration(rollout.elapsed)}, {rollout.requests:,} requests in this stage")]
     if rollout.waiting_for:
         lines.append(_line("needs", ", ".join(rollout.waiting_for)))
+    lines += [_line("note", note) for note in _notes(rollout)]
     return lines
+
+
+def _notes(rollout: RolloutStatus) -> list[str]:
+    """What is out of the ordinary."""
+    notes = []
+    if rollout.dry_run:
+        said = f"; it says: {rollout.reason}" if rollout.reason.startswith("dry run") else ""
+        notes.append(f"a dry run: the controller records what it would do, and people act{said}")
+    if rollout.stepped_down:
+        notes.append("stepped down once; the next gate that fails rolls back")
+    if rollout.overdue:
+        notes.append("past the deadline of the stage")
+    return notes + list(rollout.warnings)
 
 
 def _line(label: str, text: str) -> Table:
@@ -190,7 +206,12 @@ def _agreement(agreement: AgreementStatus) -> Text:
 
 
 def _losses(rollout: RolloutStatus) -> list[Text]:
-    lines = []
+    since = "since the rollback: " if rollout.phase is Phase.ROLLED_BACK else ""
+    lines = [Text(f"{since}{plain(str(rollout.champion))}", style=_HEALTH[rollout.champion.verdict])]
+    if rollout.bad_answers:
+        cap = f", of {rollout.max_bad_answers:,} at most" if rollout.max_bad_answers else ""
+        failed = f"the candidate failed {rollout.bad_answers:,} requests of clients in the whole rollout{cap}"
+        lines.append(Text(failed, style="red"))
     if rollout.fallbacks:
         lines.append(Text(f"the champion stepped in for the candidate {rollout.fallbacks:,} times", style="yellow"))
     if dropped := {why: count for why, count in rollout.shadow_dropped.items() if count}:
@@ -205,12 +226,26 @@ def _gates(rollout: RolloutStatus) -> list[RenderableType]:
         return [Text("no gates", style="dim")]
     light = Text.assemble(("gates ", "bold"), (rollout.light, _LIGHTS[rollout.light]))
     lines: list[RenderableType] = [_columns(light, Text(), Text(_SCALE, style="dim"))]
+    forecasts = {forecast.gate: forecast for forecast in rollout.forecasts}
     for gate in rollout.gates:
         mark, style = _VERDICTS[gate.verdict]
         verdict = Text.assemble((gate.verdict, style), (" advisory" if gate.severity == "advisory" else "", "dim"))
         lines.append(_columns(Text.assemble((mark, style), f" {plain(gate.gate)}"), verdict, _evidence(gate)))
         lines.append(Padding(Text(plain(gate.reason), style="dim"), (0, 0, 0, 2)))
+        if gate.verdict is Verdict.INSUFFICIENT and gate.gate in forecasts:
+            lines.append(Padding(Text(_heading(forecasts[gate.gate]), style="dim"), (0, 0, 0, 2)))
+    if rollout.false_alarm:
+        each = f"{rollout.false_alarm_each * 100:.2g} % a gate and stage"
+        lines.append(Text(f"false alarms: {rollout.false_alarm * 100:.2g} % a rollout, {each}", style="dim"))
     return lines
+
+
+def _heading(forecast: Forecast) -> str:
+    """The time to a verdict, if the traffic and its rates stay what they are."""
+    if forecast.requests is None:
+        return "no verdict in sight at these rates"
+    when = "" if forecast.seconds is None else f", {_duration(forecast.seconds)} at this traffic"
+    return f"{forecast.verdict} in about {forecast.requests:,} requests{when}"
 
 
 def _columns(name: Text, verdict: Text, evidence: Text) -> Table:

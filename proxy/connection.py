@@ -208,6 +208,8 @@ class Connection(asyncio.Protocol):
             self._end(None)
             return
         response.touched = True
+        if not response.status:
+            self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -215,7 +217,6 @@ class Connection(asyncio.Protocol):
             response.wake()
             return
         if not response.status:
-            self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._end(UpstreamMalformed(f"more than {MAX_HEAD_BYTES} bytes of header"))
             return
@@ -242,6 +243,8 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if len(response.fields) > MAX_HEADERS:
             raise UpstreamMalformed(f"more than {MAX_HEADERS} header fields")
+        if self._head_bytes > MAX_HEAD_BYTES and _size(response.fields) > MAX_HEAD_BYTES:  # it may have body in it
+            raise UpstreamMalformed(f"more than {MAX_HEAD_BYTES} bytes of header")
         if self._parser.get_http_version() not in ("1.1", "1.0") or not 100 <= status <= 599 or status == 101:
             raise UpstreamMalformed(f"HTTP/{self._parser.get_http_version()} status {status}")
         if status < 200:
@@ -286,6 +289,10 @@ class Connection(asyncio.Protocol):
     def _completed(self, response: Response) -> None:
         response.complete = True
         self._response = None
+
+
+def _size(fields: Fields) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in fields)
 
 
 def _ends_with_close(status: int, fields: Fields) -> bool:

@@ -6,18 +6,22 @@ Nothing here is ever awaited by a request. What does not fit is dropped at once,
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, thread_time
 
+from proxy.budget import CpuBudget
 from proxy.comparison import Answer, Comparison, compare
 from proxy.errors import UpstreamFailed
-from proxy.headers import SHADOW_MARK, first, request_head
-from proxy.routing import Assignment, Variant
-from proxy.snapshot import ModelRoute, Target
+from proxy.headers import SHADOW_MARK, request_head
+from proxy.routing import Assignment, Variant, bucket_of
+from proxy.snapshot import BASIS_POINTS, AgreementSpec, ModelRoute, Target
 from proxy.upstream import Upstreams
 from proxy.window import Lane, Window
 from proxy.windows import Windows
 
+_LARGE = 64 * 1024
+"""Bytes of a pair from which on it is compared in a thread, where it holds up no request."""
 _SHADOW_LANE: dict[Variant, Lane] = {"champion": "champion_shadow", "candidate": "candidate_shadow"}
 
 
@@ -50,6 +54,8 @@ class Mirror:
         self._windows = windows
         self._loads: dict[str, _Load] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._budget = CpuBudget()
+        self._thread = ThreadPoolExecutor(1, "comparison")
 
     def offer(self, copy: Copy) -> None:
         """Take the copy or drop it; returns at once either way."""
@@ -79,16 +85,39 @@ class Mirror:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             for task in late:
                 task.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _send(self, copy: Copy, shadow: Target, load: _Load, size: int) -> None:
         try:
-            variant = copy.assignment.shadow_variant
-            answer = await self._exchange(copy, shadow, _SHADOW_LANE[variant])
-            if answer is not None:
-                judge(self._windows.of(copy.route), copy, answer)
+            shadowed = copy.assignment.shadow_variant
+            answer = await self._exchange(copy, shadow, _SHADOW_LANE[shadowed])
+            champion, candidate = (copy.served, answer) if shadowed == "candidate" else (answer, copy.served)
+            if champion is not None and candidate is not None:
+                judge(self._windows.of(copy.route), copy, await self._compared(copy, champion, candidate))
+            if champion is not None and _probed(copy):
+                await self._probe(copy, champion)
         finally:
             load.copies -= 1
             load.bytes -= size
+
+    async def _probe(self, copy: Copy, champion: Answer) -> None:
+        """Ask the champion once more, and count how it differs from itself: the noise in every comparison with it."""
+        again = await self._exchange(copy, copy.route.champion, "champion_shadow")
+        if again is not None:
+            comparison = await self._compared(copy, champion, again)
+            self._windows.of(copy.route).noise.observe(comparison)
+
+    async def _compared(self, copy: Copy, champion: Answer, other: Answer) -> Comparison:
+        """Compare within the worker's budget of time; large answers in a thread."""
+        loop, spec = asyncio.get_running_loop(), copy.route.agreement
+        if champion.succeeded and other.succeeded and not self._budget.allows(spec.cpu_bp / BASIS_POINTS, loop.time()):
+            return Comparison(skipped="cpu_budget")
+        if _is_long(champion, other):
+            comparison, spent = await loop.run_in_executor(self._thread, _timed, champion, other, spec, copy.target)
+        else:
+            comparison, spent = _timed(champion, other, spec, copy.target)
+        self._budget.spend(spent)
+        return comparison
 
     async def _exchange(self, copy: Copy, shadow: Target, lane: Lane) -> Answer | None:
         """The shadow's answer, counted in its lane; None where it failed. One try: a shadow is never retried."""
@@ -104,21 +133,32 @@ class Mirror:
             self._windows.of(copy.route).lane(lane).observe_failure(failure.code, perf_counter() - start)
             return None
         self._windows.of(copy.route).lane(lane).observe(response.status, perf_counter() - start)
-        return Answer(
-            response.status,
-            first(response.fields, b"content-type").decode("latin-1"),
-            first(response.fields, b"content-encoding").decode("latin-1"),
-            body,
-        )
+        return Answer(response.status, response.fields, body)
 
 
-def judge(window: Window, copy: Copy, answer: Answer) -> Comparison:
-    """Compare a pair and count it. A candidate that rejects (4xx) what the champion answered (2xx) has failed:
-    MLflow's scoring server answers 400 when the model itself crashes."""
-    comparison = compare(copy.served, answer, copy.route.agreement)
+def _is_long(champion: Answer, other: Answer) -> bool:
+    """An encoded answer may hold far more than it shows."""
+    return len(champion.body or b"") + len(other.body or b"") > _LARGE or bool(champion.encoding or other.encoding)
+
+
+def _timed(champion: Answer, other: Answer, spec: AgreementSpec, path: bytes) -> tuple[Comparison, float]:
+    """The comparison, and the seconds of this thread's that it took."""
+    start = thread_time()
+    return compare(champion, other, spec, path), thread_time() - start
+
+
+def _probed(copy: Copy) -> bool:
+    """Whether the champion gets this request again. Drawn by a salt of its own from all that was sent, the request's id
+    included: not by the unit, as what differs from call to call belongs to no user."""
+    share = copy.route.agreement.noise_bp
+    return share > 0 and bucket_of("noise:" + copy.route.salt, copy.fields) < share
+
+
+def judge(window: Window, copy: Copy, comparison: Comparison) -> None:
+    """Count a pair, and blame the arm whose success is one in name only."""
     window.agreement.observe(comparison)
     shadowed = copy.assignment.shadow_variant == "candidate"
-    champion, candidate = (copy.served, answer) if shadowed else (answer, copy.served)
-    if champion.succeeded and 400 <= candidate.status < 500:
-        (window.candidate_shadow if shadowed else window.candidate).blame("status_4xx")
-    return comparison
+    if comparison.champion_failure:
+        (window.champion if shadowed else window.champion_shadow).blame(comparison.champion_failure)
+    if comparison.candidate_failure:
+        (window.candidate_shadow if shadowed else window.candidate).blame(comparison.candidate_failure)

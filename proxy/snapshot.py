@@ -10,13 +10,14 @@ import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
 BASIS_POINTS = 10_000
 _HOST = re.compile(r"[A-Za-z0-9._:-]+").fullmatch
+_JSON_PATH = re.compile(r"[^.\s]+(\.[^.\s]+)*").fullmatch
 
 
 class Phase(StrEnum):
@@ -109,17 +110,55 @@ class ShadowPolicy:
         _require(0 < self.timeout < math.inf, "shadow: timeout must be above 0, and finite")
 
 
+Kind = Literal["auto", "label", "probability", "numeric", "ranking", "embedding", "text", "json"]
+Format = Literal["auto", "mlflow", "kserve_v1", "tf_serving", "v2", "openai", "json"]
+Precision = Literal["float64", "float32", "float16"]
+
+
 @dataclass(frozen=True, slots=True)
 class AgreementSpec:
-    """When two predictions count as the same: numbers by |a - b| <= absolute + relative * |a|, all else by equality."""
+    """When two predictions count as the same, where they are found, and what finding out may cost.
+
+    Measured numbers agree by |a - b| <= absolute + relative * |a|, a being the champion's, and within what `precision`
+    can tell apart. `classes` is the order in which a vector of probabilities has its labels. `path` leads to the
+    predictions of a plain JSON answer, and `ignore` to what is left out of each of them; both are keys with dots
+    between. Probabilities on two sides of `threshold` are two decisions. `min_overlap` is of the first `top_k` places
+    of a ranking, of an embedding's `top_k` neighbours, or of a text's words; `min_correlation` is Spearman's, of a
+    ranking. `cpu_bp` is the share of a worker's time for comparing, and `noise_bp` the share of the requests that the
+    champion gets twice, both in basis points."""
 
     relative: float = 0.01
     absolute: float = 0.001
     max_body: int = 1024 * 1024
+    kind: Kind = "auto"
+    format: Format = "auto"
+    path: str = ""
+    ignore: tuple[str, ...] = ()
+    precision: Precision = "float64"
+    classes: tuple[str, ...] = ()
+    threshold: float = 0.5
+    top_k: int = 10
+    min_overlap: float = 0.8
+    min_correlation: float = 0.8
+    cpu_bp: int = 2000
+    noise_bp: int = 0
 
     def __post_init__(self) -> None:
         _require(self.relative >= 0 and self.absolute >= 0, "agreement: tolerances must not be negative")
         _require(self.max_body >= 0, "agreement: max_body must not be negative")
+        _require(self.kind in get_args(Kind), f"agreement: unknown kind {self.kind!r}")
+        _require(self.format in get_args(Format), f"agreement: unknown format {self.format!r}")
+        _require(self.precision in get_args(Precision), f"agreement: unknown precision {self.precision!r}")
+        _require(not self.path or self.format == "json", "agreement: a path needs format json")
+        _require(all(map(_JSON_PATH, (self.path or "x", *self.ignore))), "agreement: a path is keys with dots between")
+        _require(not self.classes or self.kind == "label", "agreement: classes need kind label")
+        _require(len(set(self.classes)) == len(self.classes), "agreement: a class stands twice")
+        _require(0 < self.threshold < 1, "agreement: threshold must be between 0 and 1")
+        _require(self.top_k > 0, "agreement: top_k must be at least 1")
+        _require(0 <= self.min_overlap <= 1, "agreement: min_overlap must be between 0 and 1")
+        _require(-1 <= self.min_correlation <= 1, "agreement: min_correlation must be between -1 and 1")
+        for name, share in (("cpu_bp", self.cpu_bp), ("noise_bp", self.noise_bp)):
+            _require(0 <= share <= BASIS_POINTS, f"agreement: {name} {share} is not between 0 and 10000")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from proxy.comparison import Comparison
 from proxy.histogram import MAX_INDEX, Histogram, merge_counts
 
 Lane = Literal["champion", "candidate", "champion_shadow", "candidate_shadow"]
+_LARGEST_GAP = 1e6  # a finite sum: what is larger counts in the last bucket all the same
 LANES: tuple[Lane, ...] = ("champion", "candidate", "champion_shadow", "candidate_shadow")
 
 
@@ -65,7 +66,10 @@ class LaneTally:
 
 @dataclass(slots=True)
 class AgreementTally:
-    """What comparing pairs of answers has shown. Pairs that could not be compared stand in `skipped`, by reason."""
+    """What comparing pairs of answers has shown. Pairs that were not compared stand in `skipped`, by reason.
+
+    `gaps` has each compared pair's largest |a - b|, in the predictions' own unit where the histogram has seconds.
+    `rows` are those of the pairs whose bytes differed: equal bytes agree without being read."""
 
     compared: int = 0
     disagreed: int = 0
@@ -74,6 +78,17 @@ class AgreementTally:
     largest_gap: float = 0.0
     findings: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
+    gaps: Histogram = field(default_factory=Histogram)
+
+    @property
+    def comparable(self) -> int:
+        """The pairs that could have been compared: all that were seen, but for those of which one failed."""
+        return self.compared + sum(self.skipped.values()) - self.skipped.get("not_both_succeeded", 0)
+
+    @property
+    def coverage(self) -> float | None:
+        """The share of the comparable pairs that were compared, None without any."""
+        return self.compared / self.comparable if self.comparable else None
 
     def observe(self, comparison: Comparison) -> None:
         if comparison.skipped:
@@ -83,6 +98,7 @@ class AgreementTally:
         self.rows += comparison.rows
         self.rows_disagreed += comparison.rows_disagreed
         self.largest_gap = max(self.largest_gap, comparison.largest_gap)
+        self.gaps.observe(min(comparison.largest_gap, _LARGEST_GAP))
         if comparison.finding:
             self.disagreed += 1
             self.findings[comparison.finding] = self.findings.get(comparison.finding, 0) + 1
@@ -96,6 +112,7 @@ class AgreementTally:
             max(self.largest_gap, other.largest_gap),
             merge_counts(self.findings, other.findings),
             merge_counts(self.skipped, other.skipped),
+            self.gaps.merged(other.gaps),
         )
 
 
@@ -118,7 +135,9 @@ class ShadowTally:
 
 @dataclass(slots=True)
 class Window:
-    """All that was seen of one model during one epoch. Mutable, because the hot path adds to it in place."""
+    """All that was seen of one model during one epoch. Mutable, because the hot path adds to it in place.
+
+    `agreement` is the candidate's with the champion, `noise` the champion's with itself."""
 
     champion: LaneTally = field(default_factory=LaneTally)
     candidate: LaneTally = field(default_factory=LaneTally)
@@ -127,6 +146,7 @@ class Window:
     agreement: AgreementTally = field(default_factory=AgreementTally)
     shadow: ShadowTally = field(default_factory=ShadowTally)
     fallbacks: int = 0
+    noise: AgreementTally = field(default_factory=AgreementTally)
 
     def lane(self, lane: Lane) -> LaneTally:
         tally: LaneTally = getattr(self, lane)
@@ -143,6 +163,7 @@ def merge(left: Window, right: Window) -> Window:
         left.agreement.merged(right.agreement),
         left.shadow.merged(right.shadow),
         left.fallbacks + right.fallbacks,
+        left.noise.merged(right.noise),
     )
 
 
@@ -186,19 +207,28 @@ def decode_push(raw: bytes) -> Push:
 
 
 def _require_lawful(window: Window) -> None:
-    agreement, shadow = window.agreement, window.shadow
-    counts = [window.fallbacks, *agreement.findings.values(), *agreement.skipped.values(), *shadow.dropped.values()]
+    counts = [window.fallbacks, *window.shadow.dropped.values()]
     for lane in map(window.lane, LANES):
-        latency = lane.latency
-        counts += [*lane.statuses.values(), *lane.errors.values(), *latency.counts.values()]
-        if lane.failures > lane.answers or sum(latency.counts.values()) != latency.total or latency.sum_micros < 0:
+        counts += [*lane.statuses.values(), *lane.errors.values()]
+        _require_histogram(lane.latency)
+        if lane.failures > lane.answers:
             raise ValueError("a lane's counts contradict each other")
-        if not all(0 <= index <= MAX_INDEX for index in latency.counts):
-            raise ValueError("a latency bucket is out of range")
-    if not 0 <= agreement.disagreed <= agreement.compared:
-        raise ValueError("the agreement's counts contradict each other")
+    for tally in (window.agreement, window.noise):
+        counts += [*tally.findings.values(), *tally.skipped.values()]
+        _require_histogram(tally.gaps)
+        if not 0 <= tally.disagreed <= tally.compared or tally.gaps.total > tally.compared:
+            raise ValueError("the agreement's counts contradict each other")
     if any(count < 0 for count in counts):
         raise ValueError("a count is negative")
+
+
+def _require_histogram(histogram: Histogram) -> None:
+    if sum(histogram.counts.values()) != histogram.total or histogram.sum_micros < 0:
+        raise ValueError("a histogram's counts contradict each other")
+    if any(count < 0 for count in histogram.counts.values()):
+        raise ValueError("a count is negative")
+    if not all(0 <= index <= MAX_INDEX for index in histogram.counts):
+        raise ValueError("a histogram's bucket is out of range")
 
 
 def encode_window(window: Window) -> bytes:

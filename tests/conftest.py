@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
+from tests.postgres import Postgres
+from tests.postgres import programs as postgres_programs
 from tests.servers import Background
 from tests.workers import ControlEnd, Fleet, WorkerProcess
+
+settings.register_profile("penstock", deadline=None)  # no test asserts a duration, and neither does hypothesis
+settings.load_profile("penstock")
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +31,15 @@ def fleet(background: Background, tmp_path_factory: pytest.TempPathFactory) -> I
         WorkerProcess(control.origin, tmp_path_factory.mktemp("worker")) as worker,
     ):
         yield Fleet(control, worker)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Where services are required, a missing one fails; else it skips."""
+    programs = postgres_programs()
+    if programs is None:
+        assert not os.environ.get("PENSTOCK_REQUIRE_SERVICES"), "initdb is missing; .ci/run shows how to get it"
+        pytest.skip("initdb is missing")
+    server = Postgres(programs)
+    yield server
+    server.remove()

@@ -47,8 +47,12 @@ class FakeClock:
 @dataclass
 class MemoryStore:
     """`gates.ports.Store` and `Outbox` by the same laws as the real one, which tests/gates/adapters/test_store.py holds
-    both to. While `broken` is set every call fails with it; while `gate` is clear every call hangs."""
+    both to. While `broken` is set every call fails with it; while `gate` is clear every call hangs.
 
+    It has one name, so that all who share it are one holder; its leases run out only by `resign`."""
+
+    name: str = ""
+    holder: str = ""
     broken: str = ""
     gate: threading.Event = field(default_factory=threading.Event)
     audit: list[AuditRow] = field(default_factory=list)
@@ -77,10 +81,20 @@ class MemoryStore:
             tuple(self.windows.values()),
         )
 
+    def lead(self, seconds: float) -> str:
+        self._answer()
+        self.holder = self.holder or self.name
+        return self.holder
+
+    def resign(self) -> None:
+        self._answer()
+        if self.holder == self.name:
+            self.holder = ""
+
     def commit(self, commit: Commit) -> None:
         self._answer()
         generation = commit.snapshot.generation
-        if self.snapshot.generation != generation - 1:
+        if self.snapshot.generation != generation - 1 or (commit.fenced and self.holder not in ("", self.name)):
             raise StaleGeneration(f"generation {generation} does not follow {self.snapshot.generation}")
         self.snapshot = commit.snapshot
         self.audit.extend(commit.audit)

@@ -255,32 +255,35 @@ class Scripted(AbstractContextManager["Scripted"]):
         self._server = background.run(self._start(listener))
 
     async def _start(self, listener: socket.socket) -> asyncio.Server:
-        return await asyncio.start_server(self._play, sock=listener, limit=64 * 1024 * 1024)
+        return await asyncio.start_server(self._accept, sock=listener, limit=64 * 1024 * 1024)
 
-    async def _play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        script = self._scripts[min(self.connections, len(self._scripts) - 1)]
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         task = asyncio.current_task()
         assert task is not None
         self._playing.add(task)
         try:
-            for step in script:
-                await self._take(step, reader, writer)
-                self.steps += 1
+            await self.play(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             self._playing.discard(task)
             writer.close()
 
-    async def _take(
+    async def play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """All that one connection gets; a subclass may choose by what it asks for."""
+        for step in self._scripts[min(self.connections, len(self._scripts)) - 1]:
+            await self.take(step, reader, writer)
+            self.steps += 1
+
+    async def take(
         self, step: bytes | float | Step, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         if isinstance(step, bytes):
             writer.write(step)
             await writer.drain()
         elif step is READ:
-            self.requests.append(await _read_request(reader))
+            self.requests.append(await read_request(reader))
         elif step is HANG:
             while await reader.read(65_536):
                 pass
@@ -303,7 +306,8 @@ class Scripted(AbstractContextManager["Scripted"]):
         await asyncio.gather(*playing, return_exceptions=True)
 
 
-async def _read_request(reader: asyncio.StreamReader) -> bytes:
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """The bytes of the connection's next request, head and body."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = 0
     for line in head.split(b"\r\n"):

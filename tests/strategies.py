@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from dataclasses import replace
+from typing import get_args
 
 from hypothesis import strategies as st
 
@@ -11,9 +12,12 @@ from proxy.comparison import Comparison
 from proxy.snapshot import (
     BASIS_POINTS,
     AgreementSpec,
+    Format,
+    Kind,
     ModelRoute,
     Origin,
     Phase,
+    Precision,
     ShadowPolicy,
     Snapshot,
     Sticky,
@@ -32,7 +36,33 @@ sticky = st.one_of(
     st.just(Sticky()), st.builds(Sticky, st.sampled_from(["header", "cookie", "json"]), names.filter(str.isascii))
 )
 policies = st.builds(ShadowPolicy, shares, st.integers(1, 999), st.integers(1, 1 << 40), seconds)
-specs = st.builds(AgreementSpec, st.floats(0, 1e9), st.floats(0, 1e9), st.integers(0, 1 << 40))
+paths = st.sampled_from(["a", "a.b", "result.*.id"])
+formats = st.sampled_from(get_args(Format))
+
+
+@st.composite
+def _specs(draw: st.DrawFn) -> AgreementSpec:
+    kind, format = draw(st.sampled_from(get_args(Kind))), draw(formats)
+    return AgreementSpec(
+        relative=draw(st.floats(0, 1e9)),
+        absolute=draw(st.floats(0, 1e9)),
+        max_body=draw(st.integers(0, 1 << 40)),
+        kind=kind,
+        format=format,
+        path=draw(st.just("") | paths) if format == "json" else "",
+        ignore=draw(st.lists(paths, max_size=2).map(tuple)),
+        precision=draw(st.sampled_from(get_args(Precision))),
+        classes=draw(st.sampled_from([(), ("a", "b"), ("0", "1", "2")])) if kind == "label" else (),
+        threshold=draw(st.floats(0.01, 0.99)),
+        top_k=draw(st.integers(1, 99)),
+        min_overlap=draw(st.floats(0, 1)),
+        min_correlation=draw(st.floats(-1, 1)),
+        cpu_bp=draw(shares),
+        noise_bp=draw(shares),
+    )
+
+
+specs = _specs()
 prefixes = st.lists(st.sampled_from(["a", "b", "ab", "v1", ""]), max_size=3).map(lambda parts: "/" + "/".join(parts))
 
 
@@ -90,6 +120,8 @@ def windows(draw: st.DrawFn) -> Window:
             window.lane(lane).observe_failure(code, draw(took))
     for comparison in draw(st.lists(comparisons, max_size=3)):
         window.agreement.observe(comparison)
+    for comparison in draw(st.lists(comparisons, max_size=2)):
+        window.noise.observe(comparison)
     for reason in draw(st.lists(st.sampled_from(["", "in_flight", "bytes"]), max_size=4)):
         window.shadow.offered += 1
         if reason:

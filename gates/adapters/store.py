@@ -1,23 +1,24 @@
 """The durable truth in SQL: SQLite beside the process, or PostgreSQL for control planes in a cluster.
 
-All statements are the same for both; what differs, opening a connection and the upsert's class, stands in `_engine`
-and `_INSERTS`.
+All statements are the same for both; what differs stands in `database`.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, Table, create_engine, delete, event, func, insert, make_url, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from alembic.util import CommandError
+from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from gates.adapters import tables
+from gates.adapters import migrations, tables
+from gates.adapters.database import database
+from gates.adapters.migrations import UnknownSchema
+from gates.audit import Link, hash_of
 from gates.decision import Rollout
 from gates.ports import (
     UNROUTED,
@@ -28,7 +29,6 @@ from gates.ports import (
     StageClock,
     StaleGeneration,
     State,
-    StoreError,
     Trial,
     WorkerSample,
 )
@@ -39,14 +39,7 @@ from proxy.window import Sample, decode_window, encode_window
 T = TypeVar("T")
 Values = dict[str, Any]
 
-BUSY_SECONDS = 1.0
-CONNECT_SECONDS = 2
 SNAPSHOTS_KEPT = 100
-
-_INSERTS: dict[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-}
 
 
 class SqlStore:
@@ -57,14 +50,32 @@ class SqlStore:
     rollout, are kept for good.
     """
 
-    def __init__(self, url: str) -> None:
-        """Raises StoreError for a URL that names no known database or a driver that is not installed."""
-        self._engine = _engine(url)
-        self._insert = _INSERTS[self._engine.dialect.name]
+    def __init__(self, url: str, name: str = "") -> None:
+        """`name` tells this process from all others that may share the store.
+
+        Raises StoreError for a URL that names no known database or a driver that is not installed."""
+        self.name = name
+        self._database = database(url)
+        self._prepared = False
+
+    def lead(self, seconds: float) -> str:
+        head, now = tables.head, self._database.now
+        until = now + seconds
+        # One that ends later than any could has been set by a clock that was wrong.
+        free = (head.c.holder == self.name) | (head.c.until <= now) | (head.c.until > until)
+        self._prepare()
+        with self._transaction() as db:
+            db.execute(update(head).where(free).values(holder=self.name, until=until))
+            holder: str = db.execute(select(head.c.holder)).scalar_one()
+            return holder
+
+    def resign(self) -> None:
+        with self._transaction() as db:
+            db.execute(update(tables.head).where(tables.head.c.holder == self.name).values(until=0.0))
 
     def load(self) -> State:
+        self._prepare()
         with self._transaction() as db:
-            _prepare(db)
             db.execute(select(tables.head).with_for_update(read=True))  # no commit between the reads that follow
             return State(
                 snapshot=_newest_snapshot(db),
@@ -76,13 +87,17 @@ class SqlStore:
             )
 
     def commit(self, commit: Commit) -> None:
-        generation = commit.snapshot.generation
+        head, generation = tables.head, commit.snapshot.generation
+        follows = head.c.generation == generation - 1
+        if commit.fenced:
+            follows &= head.c.holder.in_(("", self.name))
+        advance = update(head).where(follows).values(generation=generation).returning(head.c.audited)
         with self._transaction() as db:
-            advance = update(tables.head).where(tables.head.c.generation == generation - 1)
-            if db.execute(advance.values(generation=generation)).rowcount != 1:
-                raise StaleGeneration(f"generation {generation} does not follow the store's")
+            audited = db.execute(advance).scalar_one_or_none()
+            if audited is None:
+                raise StaleGeneration(f"generation {generation} does not follow the store's, or another acts by now")
             self._write_snapshot(db, commit.snapshot)
-            _add(db, tables.audit, [asdict(row) for row in commit.audit])
+            _audit(db, commit.audit, audited)
             _add(db, tables.errands, [{"kind": kind, "body": body} for kind, body in commit.errands])
             db.execute(delete(tables.servings).where(tables.servings.c.model.in_(commit.gone)))
             self._put(db, tables.servings, [asdict(serving) for serving in commit.servings])
@@ -104,7 +119,24 @@ class SqlStore:
         newest = select(audit).order_by(audit.c.id.desc()).limit(limit)
         with self._transaction() as db:
             rows = db.execute(newest if model is None else newest.where(audit.c.model == model)).mappings().all()
-        return [AuditRow(**{name: value for name, value in row.items() if name != "id"}) for row in rows]
+        return [_audit_row(row) for row in rows]
+
+    def trail(self, after: int, limit: int) -> tuple[list[Link], str]:
+        """The audit rows that follow number `after` (0: all), oldest first and `limit` at most, and the trail's head.
+
+        For whoever only reads: nothing is made, and a store whose schema is another than ours is a StoreError."""
+        audit = tables.audit
+        oldest = select(audit).where(audit.c.id > after).order_by(audit.c.id).limit(limit)
+        with self._transaction() as db:
+            if (step := migrations.revision(db)) != migrations.newest():
+                raise UnknownSchema(
+                    f"its schema is at step {step}, not {migrations.newest()}: `penstock control` of "
+                    "this version upgrades an older one when it starts"
+                )
+            # No commit between the two reads.
+            audited: str = db.execute(select(tables.head.c.audited).with_for_update(read=True)).scalar_one()
+            rows = db.execute(oldest).mappings()
+            return [Link(row["id"], _audit_row(row), row["previous"], row["hash"]) for row in rows], audited
 
     def waiting(self) -> Sequence[Errand]:
         oldest = select(tables.errands).order_by(tables.errands.c.id)
@@ -116,17 +148,23 @@ class SqlStore:
             db.execute(delete(tables.errands).where(tables.errands.c.id == errand))
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.engine.dispose()
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         """One transaction; whatever the database or a damaged row raises comes out as a StoreError."""
         try:
-            with self._engine.begin() as db:
+            with self._database.engine.begin() as db:
                 yield db
-        except (SQLAlchemyError, msgspec.MsgspecError, ValueError) as error:
-            cause = getattr(error, "orig", None) or error
-            raise StoreError(f"store {self._engine.url}: {cause}".strip()) from error
+        except (SQLAlchemyError, CommandError, UnknownSchema, msgspec.MsgspecError, ValueError) as error:
+            raise self._database.failure(error) from None
+
+    def _prepare(self) -> None:
+        """Bring the schema to its newest step, once in a process's life."""
+        if not self._prepared:
+            with self._transaction() as db:
+                migrations.upgrade(db)
+            self._prepared = True
 
     def _write_snapshot(self, db: Connection, snapshot: Snapshot) -> None:
         kept = tables.snapshots
@@ -137,7 +175,7 @@ class SqlStore:
         """Insert or replace by primary key; with `newer`, replace only where that column does not go back."""
         if not rows:
             return
-        statement = self._insert(table)
+        statement = self._database.insert(table)
         fresh = statement.excluded
         db.execute(
             statement.on_conflict_do_update(
@@ -149,43 +187,24 @@ class SqlStore:
         )
 
 
-def _engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
-            event.listen(engine, "connect", _open_sqlite)
-            event.listen(engine, "begin", _begin_immediate)
-            return engine
-        if parsed.get_backend_name() == "postgresql":
-            return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
-    except ImportError as error:
-        raise StoreError(f"store: the database's driver is not installed: {error}") from error
-    except SQLAlchemyError as error:
-        raise StoreError(f"store: {error}") from error
-    raise StoreError(f"store: expected sqlite:///file or postgresql+psycopg://..., not {parsed.drivername}")
+def open_existing(url: str) -> SqlStore:
+    """For whoever only reads: no file is made. Raises StoreError."""
+    store = SqlStore(url)
+    if store._database.missing:
+        raise store._database.failure("there is no such file")
+    return store
 
 
-def _open_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    """A write-ahead log, so that a reader never holds up a commit; and `synchronous` at FULL, because NORMAL may forget
-    the last commits when the machine loses power: a rollback that clients have seen must not be undone by that."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+def _audit(db: Connection, rows: Sequence[AuditRow], head: str) -> None:
+    """Chain the rows to the trail, whose head was `head`, and move it to the last of them."""
+    for row in rows:
+        previous, head = head, hash_of(head, row)
+        _add(db, tables.audit, [{**asdict(row), "previous": previous, "hash": head}])
+    db.execute(update(tables.head).values(audited=head))
 
 
-def _begin_immediate(connection: Connection) -> None:
-    """Take the write lock first: a transaction that reads and then writes would fail, not wait, where another wrote
-    between."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _prepare(db: Connection) -> None:
-    tables.metadata.create_all(db)
-    layout = db.execute(select(tables.head.c.layout)).scalar_one_or_none()
-    if layout is None:
-        _add(db, tables.head, [{"id": 1, "generation": 0, "layout": tables.SCHEMA}])
-    elif layout != tables.SCHEMA:
-        raise StoreError(f"the store has layout {layout}, this version of Penstock has {tables.SCHEMA}")
+def _audit_row(values: RowMapping) -> AuditRow:
+    return AuditRow(**{name: value for name, value in values.items() if name not in ("id", "previous", "hash")})
 
 
 def _add(db: Connection, table: Table, rows: Sequence[Values]) -> None:

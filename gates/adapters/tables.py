@@ -1,23 +1,24 @@
-"""The tables of the store, the same for every database."""
+"""The tables of the store as they are now, the same for every database; `migrations` leads there from wherever a store
+is."""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Table, Text
 
-SCHEMA = 1
-"""The layout below; a change of it is a new number, and a store of another number is refused."""
-
 metadata = MetaData()
 
 _Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers by itself only what is called INTEGER
 
-# One row: the generation that the next commit must follow, and the layout of all these tables.
+# One row: the generation that the next commit must follow, the hash of the newest audit row, and who may commit: the
+# holder of the lease, until that many seconds since the epoch by the database's own clock.
 head = Table(
     "head",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("generation", BigInteger, nullable=False),
-    Column("layout", Integer, nullable=False),
+    Column("audited", String, nullable=False),
+    Column("holder", String, nullable=False),
+    Column("until", Float, nullable=False),
 )
 snapshots = Table(
     "snapshots",
@@ -57,6 +58,8 @@ audit = Table(
     Column("phase", String, nullable=False),
     Column("position", Integer, nullable=False),
     Column("inputs", Text, nullable=False),
+    Column("previous", String, nullable=False),
+    Column("hash", String, nullable=False),
 )
 windows = Table(
     "windows",
@@ -73,6 +76,8 @@ clocks = Table(
     Column("rollout", String, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     Column("seconds", Float, nullable=False),
+    Column("age", Float, nullable=False),
+    Column("evidence", Text, nullable=False),
 )
 errands = Table(
     "errands",

@@ -9,14 +9,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gates.cli import configuration, processes, rollouts
+from gates.cli import audit, configuration, processes, replay, rollouts
 from gates.exits import Exit, Failure
 
 EPILOG = """\
 \b
 Exit status: 0 done, or the verdict GO     1 verdict WARNING   2 verdict NO-GO
              3 configuration is wrong      4 something needed is not there
-             5 refused                    64 wrong usage      70 a bug of ours
+             5 refused                     6 the record does not hold
+            64 wrong usage                70 a bug of ours
 """
 
 app = typer.Typer(
@@ -28,7 +29,9 @@ app = typer.Typer(
 )
 processes.register(app)
 rollouts.register(app)
+replay.register(app)
 app.add_typer(configuration.app, name="config")
+app.add_typer(audit.app, name="audit")
 
 
 def _print_version(wanted: bool) -> None:

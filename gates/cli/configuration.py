@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from gates.cli.options import CONFIG
 from gates.exits import Exit, Failure
 
 if TYPE_CHECKING:
-    from gates.settings import Settings
+    from gates.settings import ModelSettings, Settings
 
 app = typer.Typer(help="Check the configuration, or print its schema.", rich_markup_mode=None)
 
@@ -30,16 +31,39 @@ def load(path: Path) -> Settings:
 @app.command()
 def validate(
     file: Annotated[Path, typer.Argument(metavar="[FILE]", envvar="PENSTOCK_CONFIG", show_default=True)] = CONFIG,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, metavar="N", show_default="none: no times are told", help="Clients' requests a second."
+        ),
+    ] = None,
 ) -> None:
     """Check a configuration and all that it includes. Nothing is started, and nothing is asked over the network.
 
+    Gates that the plan's percentages can never decide are named, with --rate also those that would take over a week;
+    and the requests that the slowest gate needs at the least.
+
     \b
     Each problem is told with its file, line and key:
-      penstock config validate config/penstock.yaml
+      penstock config validate config/penstock.yaml --rate 20
     """
     settings = load(file)
     names = ", ".join(model.name for model in settings.models) or "none"
     print(f"{file}: sound; models: {names}")
+    for model in settings.models:
+        for line in _outlook(model, rate):
+            print(f"{model.name}: {line}")
+
+
+def _outlook(model: ModelSettings, rate: float | None) -> Iterator[str]:
+    from gates.outlook import slowest, warnings
+
+    trial = (model.plan, model.gates, model.budget, model.shadow.share_bp)
+    yield from warnings(*trial, rate)
+    if (most := slowest(*trial)) is not None:
+        where, requests = most
+        time = f", {requests / rate:,.0f} s at {rate:g} a second" if rate else ""
+        yield f"slowest is {where}: at least {requests:,} requests of clients{time}"
 
 
 @app.command()

@@ -53,17 +53,19 @@ def start(
     by: By,
     candidate: Annotated[str, typer.Option(metavar="VERSION", help="A version that the configuration serves.")],
     reason: Reason = "",
+    override: Annotated[bool, typer.Option("--override", help="Whatever the cool-down after a rollback.")] = False,
     control: Control = CONTROL,
 ) -> None:
     """Start a rollout, with copies of the traffic first.
 
-    In shadow the candidate's answers are compared with the champion's, and reach nobody.
+    In shadow the candidate's answers are compared with the champion's, and reach nobody. A candidate that was rolled
+    back is not tried again before the plan's cool-down is over, unless --override says so, which the record keeps.
 
     \b
       penstock start fraud_detector --candidate 42
     """
     with _client(control) as client:
-        _tell(client.start(model, candidate, by, reason))
+        _tell(client.start(model, candidate, by, reason, override))
 
 
 def advance(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:

@@ -35,6 +35,17 @@ class Book:
         self._store = store
         self._given_up: Future[Any] | None = None
 
+    @property
+    def name(self) -> str:
+        return self._store.name
+
+    async def lead(self, seconds: float) -> str:
+        """Take or renew the lease to act; who holds it from now on."""
+        return await self._call(self._store.lead, seconds)
+
+    async def resign(self) -> None:
+        await self._call(self._store.resign)
+
     async def load(self) -> State:
         """Stand where the store stands; what was owed is forgotten."""
         state = await self._call(self._store.load)

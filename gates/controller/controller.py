@@ -7,17 +7,17 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from gates.controller import overview, reconcile
+from gates.controller import overview, reconcile, steering
 from gates.controller.daemonthread import DaemonThread, in_thread
 from gates.controller.observer import Observer
 from gates.controller.routes import Unroutable
-from gates.controller.steering import Steering
+from gates.controller.steering import CoolingDown, Steering
 from gates.decision import Command, Decision
 from gates.phases import IllegalEvent
 from gates.ports import AuditRow, Clock, Registry, RegistryError, Store, StoreError
 from gates.settings import ModelSettings, Settings
 from gates.status import ControlStatus, ModelStatus
-from proxy.snapshot import Snapshot
+from proxy.snapshot import ModelRoute, Snapshot
 from proxy.window import Push
 
 logger = logging.getLogger("penstock.control")
@@ -26,6 +26,12 @@ TICK_EVERY = 0.2
 TICK_APART = 0.05
 KEEP_EVERY = 1.0
 RESOLVE_EVERY = 5.0
+LEASE_SECONDS = 3.0
+LEASE_EVERY = 0.5
+
+
+class Deposed(Exception):
+    """Another control plane has taken the lease to act."""
 
 
 class UnknownModel(Exception):
@@ -45,6 +51,8 @@ class Controller:
     ) -> None:
         """`new_id` names rollouts; a name must never be given twice."""
         self.started = False
+        self.rival = ""
+        """The other control plane that acts on this store, "" where none does."""
         self.registry_calls = DaemonThread("registry")
         self._settings = settings
         self._models = {model.name: model for model in settings.models}
@@ -57,26 +65,42 @@ class Controller:
 
     # its life
 
+    async def lead(self) -> bool:
+        """Take or renew the lease to act on the store; whether it is ours, or that of a `rival`. Raises StoreError."""
+        book = self._steering.book
+        holder = await book.lead(LEASE_SECONDS)
+        rival = "" if holder == book.name else holder
+        if rival and rival != self.rival:
+            logger.info("%s acts on this store; this control plane waits to take over", rival)
+        self.rival = rival
+        return not rival
+
     async def start(self) -> None:
         """Load the state, bring it in line with the settings, and begin the rollouts that these ask for.
 
-        May be called again where it failed. Raises StoreError and Unroutable."""
+        May be called again where it failed, and after a time of waiting. Raises StoreError and Unroutable."""
         await self._steering.load()
         await self._configure()
         self.started = True
 
     async def run(self) -> None:
-        """Tick, keep, and resolve what the settings leave to the registry, for ever."""
-        async with asyncio.TaskGroup() as loops:
-            loops.create_task(self._tick_on())
-            loops.create_task(self._keep_on())
-            loops.create_task(self._resolve_on())
+        """Tick, keep, and resolve what the settings leave to the registry, until another control plane acts."""
+        try:
+            async with asyncio.TaskGroup() as loops:
+                loops.create_task(self._tick_on())
+                loops.create_task(self._keep_on())
+                loops.create_task(self._resolve_on())
+                loops.create_task(self._lead_on())
+        except* Deposed:
+            logger.warning("%s acts on this store by now: this control plane steps back", self.rival)
 
     async def stop(self) -> None:
         """Let the polls go, and keep what was seen last."""
         self.release()
         if self.started:
             await self.keep()
+            with suppress(StoreError):
+                await self._steering.book.resign()
         self._steering.book.close()
         self.registry_calls.shutdown(wait=False)
 
@@ -108,14 +132,15 @@ class Controller:
         self._model(model)
         return await self._steering.command(model, command)
 
-    async def start_rollout(self, model: str, candidate: str, by: str, reason: str) -> Decision:
+    async def start_rollout(self, model: str, candidate: str, by: str, reason: str, override: bool = False) -> Decision:
         """Begin a trial of `candidate`, a version or an alias, under the terms that are configured now.
 
-        Raises UnknownModel, IllegalEvent while another one is carrying, AlreadyChampion, Unroutable for a version
-        without servers, RegistryError and StoreError."""
+        Raises UnknownModel, IllegalEvent while another one is carrying, AlreadyChampion, CoolingDown for a candidate
+        that was rolled back just now (unless `override`), Unroutable for a version without servers, RegistryError and
+        StoreError."""
         settings = self._model(model)
         version = await self._version(model, candidate)
-        return await self._steering.begin(settings, self._new_id(), version, by, reason)
+        return await self._steering.begin(settings, self._new_id(), version, by, reason, override)
 
     # what goes on
 
@@ -164,7 +189,7 @@ class Controller:
         return self._steering.errand_stored
 
     def status(self) -> ControlStatus:
-        models = tuple(overview.model_status(self.snapshot, self.observer, route) for route in self.snapshot.routes)
+        models = tuple(self._status_of(route) for route in self.snapshot.routes)
         return ControlStatus(self.snapshot.generation, models, self.observer.live(), self.store_trouble)
 
     def model_status(self, model: str) -> ModelStatus:
@@ -173,7 +198,7 @@ class Controller:
         route = self.snapshot.by_model.get(model)
         if route is None:
             raise RegistryError(f"{model}: the registry has not told yet which version {settings.champion} is")
-        return overview.model_status(self.snapshot, self.observer, route)
+        return self._status_of(route)
 
     async def events(self, model: str, limit: int) -> Sequence[AuditRow]:
         """The model's newest audit rows, newest first. Raises UnknownModel and StoreError."""
@@ -181,6 +206,10 @@ class Controller:
         return await self._steering.book.history(model, limit)
 
     # how it is done
+
+    def _status_of(self, route: ModelRoute) -> ModelStatus:
+        configured = steering.terms_of(self._models[route.model])
+        return overview.model_status(self.snapshot, self.observer, route, configured)
 
     async def _tick_on(self) -> None:
         """Every 0.2 s, and sooner where a push brought something new."""
@@ -196,6 +225,17 @@ class Controller:
             await asyncio.sleep(KEEP_EVERY)
             await self.keep()
 
+    async def _lead_on(self) -> None:
+        """Renew the lease. Raises Deposed once another has it, and knows all that it must.
+
+        While the store is gone nobody else can take it, and rollbacks go on."""
+        while True:
+            await asyncio.sleep(LEASE_EVERY)
+            with suppress(StoreError):
+                if not await self.lead() and await self._steering.step_back():
+                    self.started = False
+                    raise Deposed
+
     async def _resolve_on(self) -> None:
         while True:
             if await self.resolve():
@@ -207,7 +247,7 @@ class Controller:
         for model, candidate in reconcile.wanted(self._settings, self._steering.standing, self._versions):
             try:
                 await self.start_rollout(model, candidate, reconcile.CONFIGURATION, "named by the configuration")
-            except (Unroutable, IllegalEvent) as error:
+            except (Unroutable, IllegalEvent, CoolingDown) as error:
                 logger.error("the rollout that the configuration names cannot begin: %s", error)
 
     def _aliases(self) -> list[tuple[str, str]]:

@@ -24,12 +24,15 @@ class Observer:
 
     def restore(self, state: State) -> None:
         """Take up what was kept in the store; windows that are newer here stay."""
-        clocks = {(clock.rollout, clock.epoch): clock.seconds for clock in state.clocks}
+        clocks = {clock.rollout: clock for clock in state.clocks}
         for rollout in state.rollouts:
             self.ledger.follow(rollout.model, rollout.begun, Versions(rollout.champion, rollout.candidate))
             known = self.watches.get(rollout.model)
             if known is None or known.rollout.id != rollout.id:
-                self.watches[rollout.model] = Watch(rollout, clocks.get((rollout.id, rollout.epoch), 0.0))
+                clock = clocks.get(rollout.id)
+                if clock is not None and rollout.carrying and clock.epoch != rollout.epoch:
+                    clock = None  # that of an earlier stage
+                self.watches[rollout.model] = Watch(rollout, clock)
         self.follow(Standing.of(state))
         self.ledger.restore(state.samples)
         for watch in self.watches.values():
@@ -71,7 +74,7 @@ class Observer:
     def unkept(self) -> tuple[list[WorkerSample], list[StageClock]]:
         """The rollouts' windows and clocks that changed since the last call."""
         samples = self.ledger.changed(self._concerns_rollout)
-        return samples, [watch.clock for watch in self.carrying() if watch.clock_moved]
+        return samples, [watch.clock for watch in self.watches.values() if watch.clock_moved]
 
     def kept(self, clocks: Sequence[StageClock]) -> None:
         by_rollout = {clock.rollout: clock for clock in clocks}
@@ -86,9 +89,9 @@ class Observer:
     def _judge(self, watch: Watch) -> None:
         """By the present stage's window; an ended rollout is shown as its last stage was."""
         rollout = watch.rollout
-        if rollout.carrying:
-            watch.observe(self.ledger.window(rollout.model, rollout.epoch))
-            return
-        windows = list(self.ledger.windows(rollout.model, rollout.begun, rollout.epoch - 1))
-        for _, window in windows[-1:]:
-            watch.observe(window)
+        windows = list(self.ledger.windows(rollout.model, rollout.begun, rollout.epoch - (not rollout.carrying)))
+        if rollout.carrying and (not windows or windows[-1][0] != rollout.epoch):
+            windows.append((rollout.epoch, self.ledger.window(rollout.model, rollout.epoch)))
+        if windows:
+            *earlier, (_, window) = windows
+            watch.observe(window, sum(before.candidate.failures for _, before in earlier))

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from gates.checks import describe
+from gates.checks import terms_of
 from gates.decision import Decision, Rollout, Terms
 from gates.phases import Event
 from gates.ports import Errand, RolloutFacts
@@ -73,9 +73,16 @@ def _parameters(terms: Terms) -> dict[str, str]:
         )
         for position, stage in enumerate(plan.stages)
     }
-    gates = {f"gate/{gate.name}": f"{gate.severity}: {describe(gate, gate.limit)}" for gate in terms.gates}
+    limits = {
+        "plan/on_fail": plan.on_fail,
+        "plan/max_bad_answers": plan.max_bad_answers,
+        "plan/deadline": plan.deadline and f"{plan.deadline.after:g} s, then {plan.deadline.then}",
+        "plan/dry_run": plan.dry_run or None,
+    }
+    gates = {f"gate/{gate.name}": f"{gate.severity}: {terms_of(gate)}" for gate in terms.gates}
     return {
         **stages,
+        **{name: str(limit) for name, limit in limits.items() if limit is not None},
         **gates,
         "budget/false_alarm": f"{budget.false_alarm:g}",
         "budget/false_pass": f"{budget.false_pass:g}",

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from gates.controller.observer import Observer
 from gates.controller.outbox import facts_of
 from gates.controller.watch import Watch, served_in
-from gates.decision import Rollout, waiting_for
-from gates.phases import CLIMBING
+from gates.decision import Rollout, Terms, waiting_for
+from gates.health import Health, champion_health
+from gates.outlook import Forecast, forecast, stage_name, warnings
+from gates.phases import CLIMBING, ENDED
 from gates.plan import Plan
 from gates.ports import RolloutFacts
 from gates.status import AgreementStatus, LaneStatus, ModelStatus, RolloutStatus, StageStatus
@@ -17,7 +19,8 @@ from proxy.snapshot import ModelRoute, Phase, Snapshot
 from proxy.window import LANES, AgreementTally, LaneTally
 
 
-def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute) -> ModelStatus:
+def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute, configured: Terms) -> ModelStatus:
+    """`configured` are the terms of the model's next rollout."""
     watch = observer.watches.get(route.model)
     return ModelStatus(
         model=route.model,
@@ -26,7 +29,7 @@ def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute) -> M
         phase=route.phase,
         percent=route.ramp_bp / 100,
         generation=snapshot.generation,
-        rollout=None if watch is None else _rollout(watch, observer),
+        rollout=None if watch is None else _rollout(watch, observer, route, configured),
     )
 
 
@@ -40,8 +43,9 @@ def figures(observer: Observer) -> Iterator[tuple[RolloutFacts, Mapping[str, flo
         yield facts_of(watch.rollout), {k: v for k, v in {**share, **values, **progress}.items() if v is not None}
 
 
-def _rollout(watch: Watch, observer: Observer) -> RolloutStatus:
+def _rollout(watch: Watch, observer: Observer, route: ModelRoute, configured: Terms) -> RolloutStatus:
     rollout, window, seen = watch.rollout, watch.window, watch.seen
+    terms = rollout.terms
     epochs = observer.ledger.windows(rollout.model, rollout.begun, rollout.epoch)
     return RolloutStatus(
         id=rollout.id,
@@ -49,7 +53,7 @@ def _rollout(watch: Watch, observer: Observer) -> RolloutStatus:
         started_by=rollout.started_by,
         phase=rollout.phase,
         position=rollout.position,
-        stages=tuple(_stages(rollout, rollout.terms.plan)),
+        stages=tuple(_stages(rollout, terms.plan)),
         elapsed=seen.elapsed,
         requests=seen.requests,
         waiting_for=tuple(_waiting_for(watch)),
@@ -60,19 +64,56 @@ def _rollout(watch: Watch, observer: Observer) -> RolloutStatus:
         shadow_dropped=window.shadow.dropped,
         fallbacks=window.fallbacks,
         candidate_served=sum(served_in(window) for _, window in epochs),
-        ended_by_gate=rollout.gate,
+        ended_by_gate=rollout.gate if rollout.phase in ENDED else "",
         reason=rollout.reason,
+        forecasts=tuple(_forecasts(watch)),
+        false_alarm=terms.budget.false_alarm,
+        false_alarm_each=terms.budget.alarm_alpha(terms.gates, terms.plan),
+        warnings=tuple(_warnings(watch, route, configured)),
+        bad_answers=seen.bad_answers,
+        max_bad_answers=terms.plan.max_bad_answers,
+        champion=_champion(watch, observer),
+        dry_run=terms.plan.dry_run,
+        stepped_down=rollout.stepped_down,
+        overdue=rollout.overdue,
     )
+
+
+def _forecasts(watch: Watch) -> Iterator[Forecast]:
+    """Of the gates that were looked at in this stage."""
+    rollout, terms = watch.rollout, watch.rollout.terms
+    alarm = terms.budget.alarm_alpha(terms.gates, terms.plan)
+    if rollout.carrying:
+        for gate, evidence in zip(terms.gates_at(rollout.position), watch.evidence, strict=False):
+            yield forecast(gate, evidence, watch.window, watch.seen.elapsed, alarm, terms.budget.false_pass)
+
+
+def _warnings(watch: Watch, route: ModelRoute, configured: Terms) -> Iterator[str]:
+    """By the rate at which clients have asked in this stage so far."""
+    terms, window, elapsed = watch.rollout.terms, watch.window, watch.seen.elapsed
+    asked = window.champion.answers + window.candidate.answers - window.fallbacks
+    rate = asked / elapsed if elapsed > 0 else None
+    if watch.rollout.carrying:
+        yield from warnings(terms.plan, terms.gates, terms.budget, route.shadow.share_bp, rate)
+        if terms != configured:
+            yield "plan, gates or budget were changed under way; that governs the next rollout, and not this one"
+
+
+def _champion(watch: Watch, observer: Observer) -> Health:
+    rollout = watch.rollout
+    if rollout.phase is not Phase.ROLLED_BACK:
+        return watch.seen.champion
+    since = observer.ledger.window(rollout.model, rollout.epoch)
+    return champion_health(rollout.terms.gates, since, rollout.terms.budget)
 
 
 def _stages(rollout: Rollout, plan: Plan) -> Iterator[StageStatus]:
     for position, stage in enumerate(plan.stages):
-        phase, percent = plan.phase_at(position), stage.share_bp / 100
         done = position < rollout.position or rollout.phase is Phase.PROMOTED
         now = position == rollout.position and rollout.carrying
         yield StageStatus(
-            name=f"{percent:g} %" if phase is Phase.RAMP else str(phase),
-            percent=percent,
+            name=stage_name(plan, position),
+            percent=stage.share_bp / 100,
             min_duration=stage.min_duration,
             min_requests=stage.min_requests,
             approval=stage.approval,

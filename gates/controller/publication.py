@@ -34,8 +34,12 @@ class Publication:
                 await asyncio.wait_for(self._changed.wait(), timeout)
         return None if held is self.current or self._closed else self.current
 
+    def release(self) -> None:
+        """Let all go who wait, without an answer: another control plane has one."""
+        self._wake()
+
     def close(self) -> None:
-        """Let all go who wait: the process is about to end."""
+        """Let all go who wait, and whoever comes: the process is about to end."""
         self._closed = True
         self._wake()
 

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from gates.checks import GateWatch
 from gates.controller.outbox import errands_of
 from gates.controller.routes import snapshot_of
 from gates.controller.standing import Standing
+from gates.controller.watch import judged
 from gates.decision import Command, Decision, Observation, Rollout, decide
 from gates.phases import Event
 from gates.ports import AuditRow, Commit, Serving
 from gates.settings import Settings
+from gates.verdict import GateResult
+from proxy.window import Window
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All that one decision was made from; the rollout, as it was before, brings its plan, gates and budget."""
+    """All that one decision was made from; the rollout, as it was before, brings its plan, gates and budget.
+
+    What the gates said stands in the observation; `window` and `evidence`, the stage's counts and what the gates'
+    watches had made of them, are what they said it by."""
 
     rollout: Rollout
     observation: Observation
     command: Command | None
     generation: int
+    window: Window = field(default_factory=Window)
+    evidence: tuple[GateWatch, ...] = ()
 
     def decide(self) -> Decision | None:
         """The decision that these inputs lead to, today as then. Raises IllegalEvent."""
         return decide(self.rollout, self.observation, self.command, self.generation)
+
+    def judge(self) -> tuple[GateResult, ...]:
+        """What the gates say to these counts, today as then."""
+        return judged(self.rollout, self.evidence, self.window)
 
 
 def encode_inputs(inputs: Inputs) -> str:

@@ -14,8 +14,10 @@ from gates.controller.observer import Observer
 from gates.controller.publication import Publication
 from gates.controller.record import Inputs, commit_of, decode_inputs
 from gates.controller.standing import Standing
-from gates.decision import Command, Decision, Observation, Rollout, Terms
-from gates.phases import Event, IllegalEvent
+from gates.controller.watch import Watch
+from gates.decision import Command, Decision, Rollout, Terms
+from gates.outlook import warnings
+from gates.phases import RETREATS, Event, IllegalEvent
 from gates.ports import Clock, Commit, RegistryError, StaleGeneration, Store, StoreError
 from gates.settings import ModelSettings, Settings
 from proxy.snapshot import Phase
@@ -23,14 +25,24 @@ from proxy.snapshot import Phase
 logger = logging.getLogger("penstock.control")
 
 STORE_REST = 1.0
+HISTORY = 1000
+
+
+def terms_of(model: ModelSettings) -> Terms:
+    """What a rollout that begins now is judged by."""
+    return Terms(model.plan, model.gates, model.budget)
 
 
 class AlreadyChampion(Exception):
     """The version to be tried is the one that serves."""
 
 
+class CoolingDown(Exception):
+    """The candidate was rolled back too short a while ago."""
+
+
 class Steering:
-    """A rollback takes effect in memory, and so for the workers, before it is stored; everything else is stored first,
+    """A retreat takes effect in memory, and so for the workers, before it is stored; everything else is stored first,
     and waits while the store is gone.
 
     Where another controller has committed in between, all goes on from the store's truth."""
@@ -57,6 +69,18 @@ class Steering:
         async with self._lock:
             self.observer.restore(await self.book.load())
 
+    async def step_back(self) -> bool:
+        """Another control plane acts: record the retreats that it cannot know of, then forget what was seen.
+
+        Whether that is done; where the store was not there, or ahead, it has to be asked again."""
+        async with self._lock:
+            await self._with_store(self.book.settle)
+            if self.book.owed:
+                return False
+            self.observer = Observer(self._clock)
+            self.publication.release()
+            return True
+
     async def configure(self, versions: reconcile.Versions) -> None:
         """Bring the store in line with the settings. Raises StoreError and Unroutable."""
         async with self._lock:
@@ -71,11 +95,11 @@ class Steering:
             self._take_stand()
 
     async def tick(self) -> None:
-        """Observe every rollout, and decide what is to be decided: rollbacks first."""
+        """Observe every rollout, and decide what is to be decided: retreats first."""
         async with self._lock:
             self.observer.observe()
             for inputs, decision in self._due():
-                if decision.event is Event.ROLL_BACK:
+                if decision.event in RETREATS:
                     await self._carry_out(decision, inputs)
             await self._with_store(self._advance)
 
@@ -96,16 +120,18 @@ class Steering:
         """Raises IllegalEvent, and StoreError where anything but a rollback cannot be stored."""
         return await self._one_at_a_time(lambda: self._obey(model, command))
 
-    async def begin(self, model: ModelSettings, rollout: str, candidate: str, by: str, reason: str) -> Decision:
-        """Begin a rollout of this id.
+    async def begin(
+        self, model: ModelSettings, rollout: str, candidate: str, by: str, reason: str, override: bool
+    ) -> Decision:
+        """Begin a rollout of this id; `override` passes over the cool-down.
 
-        Raises IllegalEvent, AlreadyChampion, Unroutable, RegistryError and StoreError."""
-        return await self._one_at_a_time(lambda: self._begin(model, rollout, candidate, by, reason))
+        Raises IllegalEvent, AlreadyChampion, CoolingDown, Unroutable, RegistryError and StoreError."""
+        return await self._one_at_a_time(lambda: self._begin(model, rollout, candidate, by, reason, override))
 
     def _due(self) -> Iterator[tuple[Inputs, Decision]]:
         """What the plans and the gates ask for; each is decided when its turn comes, as the generation is then."""
         for watch in self.observer.carrying():
-            inputs = self._inputs(watch.rollout, watch.seen, None)
+            inputs = self._inputs(watch, None)
             decision = inputs.decide()
             if decision is not None:
                 yield inputs, decision
@@ -120,9 +146,11 @@ class Steering:
         watch = self.observer.watches.get(model)
         if watch is None:
             raise IllegalEvent(Phase.IDLE, command.event)
-        return await self._decided(self._inputs(watch.rollout, watch.seen, command))
+        return await self._decided(self._inputs(watch, command))
 
-    async def _begin(self, model: ModelSettings, rollout: str, candidate: str, by: str, reason: str) -> Decision:
+    async def _begin(
+        self, model: ModelSettings, rollout: str, candidate: str, by: str, reason: str, override: bool
+    ) -> Decision:
         last = self.standing.rollouts.get(model.name)
         if last is not None and last.carrying:
             raise IllegalEvent(last.phase, Event.START)
@@ -131,9 +159,29 @@ class Steering:
             raise RegistryError(f"{model.name}: the registry has not told yet which version {model.champion} is")
         if serving.version == candidate:
             raise AlreadyChampion(f"{model.name}: version {candidate} is the champion already")
-        terms = Terms(model.plan, model.gates, model.budget)
+        if override:
+            reason = f"{reason or f'asked by {by}'} (whatever the cool-down)"
+        elif model.plan.cool_down:
+            await self._require_cool(model, candidate)
+        terms = terms_of(model)
         fresh = Rollout(rollout, model.name, serving.version, candidate, by, terms)
-        return await self._decided(self._inputs(fresh, Observation(), Command(Event.START, by, reason)))
+        begun = await self._decided(self._inputs(Watch(fresh), Command(Event.START, by, reason)))
+        for warning in warnings(terms.plan, terms.gates, terms.budget, model.shadow.share_bp):
+            logger.warning("%s: %s", model.name, warning)
+        return begun
+
+    async def _require_cool(self, model: ModelSettings, candidate: str) -> None:
+        """A rollback that the configuration asked for says nothing against the candidate."""
+        await self.book.settle()
+        now = self._clock.wall()
+        for row in await self.book.history(model.name, HISTORY):
+            left = row.at + model.plan.cool_down - now
+            if left <= 0:
+                return
+            rolled_back = row.event == Event.ROLL_BACK and row.by != reconcile.CONFIGURATION
+            if rolled_back and decode_inputs(row.inputs).rollout.candidate == candidate:
+                cause = f"{model.name}: version {candidate} was rolled back {now - row.at:.0f} s ago: {row.reason}"
+                raise CoolingDown(f"{cause}; the cool-down has {left:.0f} s left")
 
     async def _decided(self, inputs: Inputs) -> Decision:
         decision = inputs.decide()
@@ -143,9 +191,9 @@ class Steering:
         return decision
 
     async def _carry_out(self, decision: Decision, inputs: Inputs) -> None:
-        """A rollback is in force before anything is awaited."""
+        """A retreat is in force before anything is awaited."""
         commit = self._commit_of(decision, inputs)
-        if decision.event is Event.ROLL_BACK:
+        if decision.event in RETREATS:
             self.book.declare(commit)
         else:
             await self.book.write(commit)
@@ -154,7 +202,9 @@ class Steering:
             self.errand_stored.set()
         after, before = decision.rollout, inputs.rollout
         share = f" at {after.share_bp / 100:g} %" if after.carrying else ""
-        logger.info(
+        level = logging.WARNING if decision.event in (*RETREATS, Event.OVERDUE) else logging.INFO
+        logger.log(
+            level,
             "%s: %s of version %s: %s -> %s%s, by %s: %s (generation %d)",
             *(after.model, decision.event, after.candidate, before.phase, after.phase, share),
             *(decision.by, decision.reason, inputs.generation),
@@ -182,7 +232,7 @@ class Steering:
             self._store_due = self._clock.monotonic() + STORE_REST
 
     async def _reload(self) -> None:
-        """Go on from the store's truth, and take back into force the rollbacks that it does not know."""
+        """Go on from the store's truth, and take back into force the retreats that it does not know."""
         owed = self.book.owed
         self.observer.restore(await self.book.load())
         logger.warning("the store was ahead: going on from generation %d", self.standing.generation)
@@ -195,6 +245,8 @@ class Steering:
         rollout = self.standing.rollouts.get(lost.model)
         if rollout is None or rollout.id != lost.id:
             return
+        if lost.carrying and rollout.epoch != inputs.rollout.epoch:
+            return  # one step down, and the other controller has left that step already
         inputs = replace(inputs, rollout=rollout, generation=self.standing.generation + 1)
         with suppress(IllegalEvent):  # the other controller has ended it
             decision = inputs.decide()
@@ -206,8 +258,9 @@ class Steering:
         self.observer.follow(self.standing)
         self.publication.publish(self.standing.snapshot)
 
-    def _inputs(self, rollout: Rollout, seen: Observation, command: Command | None) -> Inputs:
-        return Inputs(rollout, seen, command, self.standing.generation + 1)
+    def _inputs(self, watch: Watch, command: Command | None) -> Inputs:
+        generation = self.standing.generation + 1
+        return Inputs(watch.rollout, watch.seen, command, generation, watch.window, watch.evidence)
 
     def _commit_of(self, decision: Decision, inputs: Inputs) -> Commit:
         return commit_of(self._settings, self.standing, decision, inputs, self._clock.wall(), self._registered)

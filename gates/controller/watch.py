@@ -1,64 +1,98 @@
-"""One rollout under watch: the clock of its stage, and its gates, judged anew only when its window has changed."""
+"""One rollout under watch: the clock of its stage, and its gates, looked at anew only when its window has changed."""
 
 from __future__ import annotations
 
-from gates.checks import evaluate_all
+from dataclasses import replace
+
+import msgspec
+
+from gates.checks import GateWatch, judge, look
 from gates.controller.workers import LIVE_SECONDS
 from gates.decision import Observation, Rollout
+from gates.health import champion_health
 from gates.phases import CLIMBING
 from gates.ports import StageClock
+from gates.verdict import GateResult
 from proxy.window import Window
 
 
 class Watch:
-    """`window` and `seen` are those of the present stage; of an ended rollout, those of its last one."""
+    """`window`, `evidence` and `seen` are those of the present stage; of an ended rollout, those of its last one."""
 
-    def __init__(self, rollout: Rollout, seconds: float = 0.0) -> None:
+    def __init__(self, rollout: Rollout, kept: StageClock | None = None) -> None:
+        """`kept` is what the store has of the stage: the watch goes on from there."""
+        clock = kept or StageClock(rollout.id, rollout.epoch, 0.0)
         self.rollout = rollout
         self.window = Window()
-        self.seen = Observation(seconds)
+        self.seen = Observation(clock.seconds, age=clock.age)
+        self.evidence = msgspec.json.decode(clock.evidence, type=tuple[GateWatch, ...])
+        self._epoch = clock.epoch
         self._mark: float | None = None
-        self._kept = seconds
+        self._routed = False
+        self._kept = self._state
 
     def follow(self, rollout: Rollout) -> None:
         """The rollout moved. A new stage starts without evidence and at second 0."""
-        if rollout.carrying and rollout.epoch != self.rollout.epoch:
-            self.window, self.seen, self._mark, self._kept = Window(), Observation(), None, 0.0
+        if rollout.carrying and rollout.epoch != self._epoch:
+            self.window, self.seen, self.evidence, self._epoch = Window(), Observation(), (), rollout.epoch
+            self._mark, self._kept = None, self._state
         self.rollout = rollout
 
     def run(self, now: float, routed: bool) -> None:
-        """The clock runs from one call to the next (`now` is monotonic), if at both the phase was climbing and all
-        live workers routed by the stage.
+        """The stage's age runs from one call to the next (`now` is monotonic) while the phase is climbing; its clock
+        only if at both calls all live workers routed by the stage.
 
         That a worker is alive is known for a few seconds only, so no longer gap is counted."""
-        if not (routed and self.rollout.phase in CLIMBING):
-            self._mark = None
-            return
         passed = 0.0 if self._mark is None else min(now - self._mark, LIVE_SECONDS)
-        self._mark = now
-        self.seen = Observation(self.seen.elapsed + passed, self.seen.requests, self.seen.results)
+        counted = passed if routed and self._routed else 0.0
+        climbing = self.rollout.phase in CLIMBING
+        self._mark, self._routed = (now, routed) if climbing else (None, False)
+        if climbing:
+            self.seen = replace(self.seen, elapsed=self.seen.elapsed + counted, age=self.seen.age + passed)
 
-    def observe(self, window: Window) -> None:
-        """Judge the stage by its window, if that is another than the last."""
-        if window is self.window:
+    def observe(self, window: Window, failed_before: int = 0) -> None:
+        """Judge the stage by its window, if that is another than the last. `failed_before` are the clients' requests
+        that the candidate failed in earlier stages."""
+        bad = failed_before + window.candidate.failures
+        if window is self.window and bad == self.seen.bad_answers:
             return
-        terms = self.rollout.terms
-        results = evaluate_all(terms.gates, window, terms.budget, len(terms.plan.stages))
+        terms, position = self.rollout.terms, self.rollout.position
+        gates = terms.gates_at(position)
         self.window = window
-        self.seen = Observation(self.seen.elapsed, requests_in(window, self.rollout.position), results)
+        self.evidence = look(gates, self.evidence, window)
+        self.seen = replace(
+            self.seen,
+            requests=requests_in(window, position),
+            results=judged(self.rollout, self.evidence, window),
+            bad_answers=bad,
+            champion=champion_health(terms.gates, window, terms.budget),
+        )
 
     @property
     def clock(self) -> StageClock:
-        return StageClock(self.rollout.id, self.rollout.epoch, self.seen.elapsed)
+        evidence = msgspec.json.encode(self.evidence).decode()
+        return StageClock(self.rollout.id, self._epoch, self.seen.elapsed, self.seen.age, evidence)
 
     @property
     def clock_moved(self) -> bool:
         """Whether the clock has to be kept."""
-        return self.rollout.carrying and self.seen.elapsed != self._kept
+        return self._state != self._kept
 
     def clock_kept(self, clock: StageClock) -> None:
-        if clock.epoch == self.rollout.epoch:
-            self._kept = clock.seconds
+        if clock.epoch == self._epoch:
+            evidence = self.evidence if clock == self.clock else None
+            self._kept = (clock.seconds, clock.age, evidence)
+
+    @property
+    def _state(self) -> tuple[float, float, tuple[GateWatch, ...] | None]:
+        return (self.seen.elapsed, self.seen.age, self.evidence)
+
+
+def judged(rollout: Rollout, evidence: tuple[GateWatch, ...], window: Window) -> tuple[GateResult, ...]:
+    """What the gates of the rollout's stage say, by watches that have looked at the window."""
+    terms = rollout.terms
+    alarm = terms.budget.alarm_alpha(terms.gates, terms.plan)
+    return judge(terms.gates_at(rollout.position), evidence, window, alarm, terms.budget.false_pass)
 
 
 def requests_in(window: Window, position: int) -> int:

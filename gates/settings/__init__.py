@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from gates.checks import Budget, Gate
 from gates.plan import Plan
 from gates.settings import document
-from gates.settings.configuration import REGISTRY, Configuration, MlflowKeys, ModelKeys
+from gates.settings.configuration import GATES, REGISTRY, Configuration, MlflowKeys, ModelKeys, gates_shape, shape
 from gates.settings.explanation import explain
 from gates.settings.notation import Address
 from gates.settings.problems import Key, Problem, SettingsError, key_text
 from proxy.snapshot import AgreementSpec, Origin, ShadowPolicy, Sticky
 
-__all__ = ["Address", "MlflowSettings", "ModelSettings", "Problem", "Settings", "SettingsError", "load"]
+__all__ = ["Address", "MlflowSettings", "ModelSettings", "Problem", "Settings", "SettingsError", "load", "load_gates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,25 @@ def load(path: Path) -> Settings:
         try:
             keys = Configuration.model_validate(read.value, context={REGISTRY: "mlflow" in _mapping(read.value)})
         except ValidationError as error:
-            problems += explain(error, read)
+            problems += explain(error, read, shape())
         problems += [read.problem(key, message) for key, message in _shared_prefixes(read.value)]
     if problems or keys is None:
         raise SettingsError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
     return _settings(keys, path)
+
+
+def load_gates(path: Path) -> tuple[Gate, ...]:
+    """The gates of a file of their own, such as the configuration includes. Raises SettingsError."""
+    read = document.read(path)
+    problems = list(read.problems)
+    if read.sound(()):
+        try:
+            keys = GATES.validate_python(read.value)
+            if not problems:
+                return tuple(gate.gate(name) for name, gate in keys.items())
+        except ValidationError as error:
+            problems += explain(error, read, gates_shape())
+    raise SettingsError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
 
 
 def _shared_prefixes(value: object) -> Iterator[tuple[Key, str]]:

@@ -6,17 +6,18 @@ docstrings and defaults are the JSON Schema that is kept beside the configuratio
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from gates.settings import kinds
+from gates.settings.agreement import AgreementKeys
 from gates.settings.kinds import Keys, contradiction, written
 from gates.settings.notation import Address
 from gates.settings.trial import AnyGate, BudgetKeys, Gates, LatencyGate, PlanKeys
-from proxy.snapshot import AgreementSpec, ShadowPolicy, Sticky
+from proxy.snapshot import ShadowPolicy, Sticky
 
 REGISTRY = "registry"
 """The key of the validation context that tells whether an MLflow registry is configured."""
@@ -65,29 +66,6 @@ class ShadowKeys(Keys):
 
     def policy(self) -> ShadowPolicy:
         return ShadowPolicy(self.percent, self.max_in_flight, self.max_bytes, self.timeout)
-
-
-class ToleranceKeys(Keys):
-    """Two numbers agree when they differ by no more than absolute + relative x the champion's."""
-
-    relative: Annotated[float, Field(ge=0)] = 0.01
-    """A part of the champion's number: 0.01 is one hundredth of it."""
-    absolute: Annotated[float, Field(ge=0)] = 0.001
-    """In the predictions' own unit."""
-
-
-class AgreementKeys(Keys):
-    """When two answers count as the same prediction."""
-
-    kind: Literal["auto"] = "auto"
-    """auto finds the predictions by the shape of the answers."""
-    tolerance: ToleranceKeys = written({})
-    """How far apart two numbers may be."""
-    max_body: kinds.Size = written("1MiB")
-    """Longer answers are not compared."""
-
-    def spec(self) -> AgreementSpec:
-        return AgreementSpec(self.tolerance.relative, self.tolerance.absolute, self.max_body)
 
 
 class ModelKeys(Keys):
@@ -147,7 +125,7 @@ class ModelKeys(Keys):
         if "timeout" in info.data and "shadow" in info.data:
             longest = max(info.data["timeout"], info.data["shadow"].timeout)
             for name, gate in gates.items():
-                if isinstance(gate, LatencyGate) and gate.max > longest:
+                if isinstance(gate, LatencyGate) and gate.max is not None and gate.max > longest:
                     raise contradiction(f"expected at most {longest:g}s, as every exchange ends by then", name, "max")
         return gates
 
@@ -185,9 +163,18 @@ class Configuration(Keys):
         return control
 
 
+GATES: TypeAdapter[dict[str, AnyGate]] = TypeAdapter(Gates)
+"""What a file of gates holds, to be included or alone."""
+
+
 def shape() -> dict[str, Any]:
     """The JSON Schema of the keys, as the models have it."""
     return Configuration.model_json_schema(schema_generator=_Schema)
+
+
+def gates_shape() -> dict[str, Any]:
+    """The JSON Schema of a file of gates alone."""
+    return GATES.json_schema(schema_generator=_Schema)
 
 
 def schema() -> dict[str, object]:

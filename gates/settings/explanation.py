@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from gates.settings.configuration import shape
 from gates.settings.document import Document
 from gates.settings.notation import found
 from gates.settings.problems import Key, Problem
@@ -18,9 +17,10 @@ _Node = Mapping[str, Any]
 """A part of the JSON Schema."""
 
 
-def explain(error: ValidationError, read: Document) -> Iterator[Problem]:
-    """The problems that the document does not tell of itself. Texts are not repeated, as they may hold a password."""
-    root = shape()
+def explain(error: ValidationError, read: Document, root: _Node) -> Iterator[Problem]:
+    """The problems that the document does not tell of itself; `root` is the JSON Schema that it was held against.
+
+    Texts are not repeated, as they may hold a password."""
     for details in error.errors(include_url=False):
         key, node = _follow(root, details["loc"])
         parent = _follow(root, details["loc"][:-1])[1]

@@ -120,6 +120,13 @@ def smallest_share(value: object) -> float:
     return part
 
 
+def margin(value: object) -> float:
+    """A part to be added, 0.5 of `50%`; it may be more than all, up to 999 %."""
+    if not isinstance(value, str) or not re.fullmatch(SHARE, value):
+        raise _expected("a percentage with its % sign, such as 50%", value)
+    return float(Decimal(value.rstrip("% ")) / 100)
+
+
 def quantile(value: object) -> float:
     """0.99, of `p99`; nothing below the median."""
     if not isinstance(value, str) or not re.fullmatch(QUANTILE, value):

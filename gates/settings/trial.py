@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from gates.checks import Budget, Gate, Metric
-from gates.plan import Plan, Stage
+from gates.checks import Budget, Gate, Metric, Scope
+from gates.plan import Deadline, OnFail, Overdue, Plan, Stage
 from gates.settings import kinds
 from gates.settings.kinds import Keys, contradiction, written
 from gates.verdict import Severity
@@ -46,8 +46,20 @@ class BakeStage(Keys):
     """The least number of requests that the candidate serves."""
 
 
+class DeadlineKeys(Keys):
+    """What happens to a stage that is not passed in time. Time in which a person is waited for does not count."""
+
+    after: kinds.Deadline
+    """The time that a stage may take."""
+    then: Overdue = "alert"
+    """alert records it, once for each stage, and the rollout goes on; roll_back ends it."""
+
+    def deadline(self) -> Deadline:
+        return Deadline(self.after, self.then)
+
+
 class PlanKeys(Keys):
-    """The stages of a rollout, in order."""
+    """The stages of a rollout, in order, and its limits."""
 
     shadow: ShadowStage = written({})
     """Before the ramp."""
@@ -57,6 +69,25 @@ class PlanKeys(Keys):
     """The ramp: percentages that rise from step to step, to 100."""
     bake: BakeStage = written({})
     """After the ramp."""
+    on_fail: OnFail = "roll_back"
+    """What a critical gate that fails on the ramp does. step_down goes back one step, once in a rollout and not from
+    the first step; the next failure rolls back."""
+    max_bad_answers: Annotated[int, Field(ge=1)] | None = None
+    """The number of clients' requests failed by the candidate, in the whole rollout, that rolls back whatever the gates
+    say: a cap on the damage. Requests that the champion answered in its place count."""
+    deadline: DeadlineKeys | None = None
+    """For each stage."""
+    cool_down: kinds.Duration = written("1h")
+    """The time after a rollback in which the same candidate is not started again, unless a person overrides it."""
+    dry_run: bool = False
+    """Whether the controller only records what it would do. What people ask for is done."""
+
+    @field_validator("on_fail")
+    @classmethod
+    def _lower(cls, on_fail: OnFail, info: ValidationInfo) -> OnFail:
+        if on_fail == "step_down" and len(info.data.get("steps", (1, 2))) == 1:
+            raise contradiction("expected roll_back, as there is no lower step to go to")
+        return on_fail
 
     @field_validator("steps")
     @classmethod
@@ -76,15 +107,46 @@ class PlanKeys(Keys):
             requests = requests if step.min_requests is None else step.min_requests
             steps.append(Stage(step.percent, duration, requests, step.approval))
         shadow = Stage(0, self.shadow.min_duration, self.shadow.min_requests)
-        return Plan(shadow, tuple(steps), Stage(BASIS_POINTS, self.bake.min_duration, self.bake.min_requests))
+        return Plan(
+            shadow,
+            tuple(steps),
+            Stage(BASIS_POINTS, self.bake.min_duration, self.bake.min_requests),
+            on_fail=self.on_fail,
+            max_bad_answers=self.max_bad_answers,
+            deadline=self.deadline.deadline() if self.deadline else None,
+            cool_down=self.cool_down,
+            dry_run=self.dry_run,
+        )
 
 
 class _GateKeys(Keys):
     severity: Severity = "critical"
     """A critical gate rolls back and holds; an advisory one only tells."""
+    scope: Scope = "all"
+    """The stages that it watches: shadow, ramp, bake or all."""
+    min_requests: kinds.Count = 0
+    """The least number of requests, in one stage, before it passes. It may fail sooner."""
 
 
-class ErrorRateGate(_GateKeys):
+class _ComparingGateKeys(_GateKeys):
+    against: Literal["champion"] | None = None
+    """champion measures the candidate against the champion, over the same time: it may reach max or the champion's own
+    value with the margin, whichever is more, so an outage of both is not held against it."""
+    margin: kinds.Margin = written("50%")
+    """How much worse than the champion it may be: with 50%, half as much again."""
+
+    @model_validator(mode="after")
+    def _comparing(self) -> Self:
+        if "margin" in self.model_fields_set and self.against is None:
+            raise contradiction("says nothing without against: champion", "margin")
+        return self
+
+    @property
+    def allowance(self) -> float | None:
+        return self.margin if self.against else None
+
+
+class ErrorRateGate(_ComparingGateKeys):
     """The candidate fails no more often than this: no answer, a 5xx, or a refusal of what the champion answers."""
 
     metric: Literal["error_rate"] = "error_rate"
@@ -93,21 +155,44 @@ class ErrorRateGate(_GateKeys):
     """The largest share of failures, with its % sign: 1%."""
 
     def gate(self, name: str) -> Gate:
-        return Gate(name, "error_rate", self.max, severity=self.severity)
+        return Gate(
+            name,
+            "error_rate",
+            self.max,
+            severity=self.severity,
+            margin=self.allowance,
+            scope=self.scope,
+            min_requests=self.min_requests,
+        )
 
 
-class LatencyGate(_GateKeys):
+class LatencyGate(_ComparingGateKeys):
     """The candidate is no slower than this."""
 
     metric: Literal["latency"] = "latency"
     """What is watched. A gate that is named after it need not say."""
     quantile: kinds.Quantile = written("p99")
     """Which quantile of the candidate's latencies: p50, p95, p99.9."""
-    max: kinds.LatencyLimit
-    """The latency that the quantile may reach, with its unit: 250ms."""
+    max: kinds.LatencyLimit | None = None
+    """The latency that the quantile may reach, with its unit: 250ms. Against the champion it may be left out."""
+
+    @model_validator(mode="after")
+    def _limited(self) -> Self:
+        if self.max is None and self.against is None:
+            raise contradiction("is missing: name the latency that the quantile may reach, or against: champion", "max")
+        return self
 
     def gate(self, name: str) -> Gate:
-        return Gate(name, "latency", self.max, self.quantile, self.severity)
+        return Gate(
+            name,
+            "latency",
+            self.max or 0.0,
+            self.quantile,
+            self.severity,
+            margin=self.allowance,
+            scope=self.scope,
+            min_requests=self.min_requests,
+        )
 
 
 class AgreementGate(_GateKeys):
@@ -119,7 +204,14 @@ class AgreementGate(_GateKeys):
     """The smallest share of pairs that agree, with its % sign: 98%."""
 
     def gate(self, name: str) -> Gate:
-        return Gate(name, "agreement", self.min, severity=self.severity)
+        return Gate(
+            name,
+            "agreement",
+            self.min,
+            severity=self.severity,
+            scope=self.scope,
+            min_requests=self.min_requests,
+        )
 
 
 AnyGate = Annotated[ErrorRateGate | LatencyGate | AgreementGate, Field(discriminator="metric")]

@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from loadtests.bench.report import cost_by_body
-from loadtests.bench.results import Result
+from loadtests.bench.results import MEASURES, Result
 
 _COLOURS = {"direct": "#9aa0a6", "nginx": "#5b9f6b", "envoy": "#b07cc6", "penstock": "#1f6fb2"}
 
@@ -36,10 +36,9 @@ def draw(results: Sequence[Result], file: Path, caption: str) -> None:
 def _panels(results: Sequence[Result]) -> list[tuple[str, Callable[[Axes], None]]]:
     panels: list[tuple[str, Callable[[Axes], None]]] = []
     for result in results:
-        measure, unit = (
-            ("p99", "p99, ms") if result.scenario.name == "faults" else ("requests_per_second", "requests/s")
-        )
-        panels.append((f"{result.scenario.title}: {unit}", partial(_bars, result=result, measure=measure)))
+        measure = "p99" if _is_paced(result) else "rate"
+        title = f"{result.scenario.title}: {MEASURES[measure].title}"
+        panels.append((title, partial(_bars, result=result, measure=measure)))
     if cost_by_body(results):
         panels.append(("What a request costs, by its body: CPU µs", partial(_cost_lines, results=results)))
     return panels
@@ -47,17 +46,21 @@ def _panels(results: Sequence[Result]) -> list[tuple[str, Callable[[Axes], None]
 
 def _bars(axes: Axes, result: Result, measure: str) -> None:
     """Medians, with a line from the lowest to the highest run."""
-    scale = 1e3 if measure == "p99" else 1.0
-    for position, row in enumerate(reversed(result.rows)):
-        values = [getattr(run, measure) * scale for run in result.runs if run.case.label == row.label]
-        median = (row.figures[measure] or 0.0) * scale
+    rows = list(reversed(result.rows))
+    for position, row in enumerate(rows):
+        values = [MEASURES[measure].of(run) or 0.0 for run in result.runs if run.case.label == row.label]
+        median = row.figures[measure] or 0.0
         axes.barh(position, median, color=_colour(row.label), height=0.7)
         axes.plot([min(values), max(values)], [position, position], color="black", linewidth=1)
-        axes.text(
-            max(values), position, f" {median:,.0f}" if scale == 1 else f" {median:,.1f}", va="center", fontsize=8
-        )
-    axes.set_yticks(range(len(result.rows)), [row.label for row in reversed(result.rows)], fontsize=8)
+        axes.text(max(values), position, f" {MEASURES[measure].write(median)}", va="center", fontsize=8)
+    axes.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=8)
     axes.margins(x=0.1)
+    if _is_paced(result):
+        axes.set_xscale("log")  # from a stall of seconds down to what nobody notices
+
+
+def _is_paced(result: Result) -> bool:
+    return all(run.case.paced for run in result.runs)
 
 
 def _cost_lines(axes: Axes, results: Sequence[Result]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from loadtests.bench import nginx
 from loadtests.bench.control import standing_in
-from loadtests.bench.processes import HOST, running
+from loadtests.bench.processes import HOST, Process, running
 from proxy.snapshot import ModelRoute, Origin, Phase, Snapshot, Target
 from proxy.window import Window
 
@@ -37,10 +37,10 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A started proxy; `pid` is None where there is none. `window` is what the proxy itself has counted, if it does."""
+    """A started proxy; `process` is None where there is none. `window` is what it has counted itself, if it does."""
 
     port: int
-    pid: int | None = None
+    process: Process | None = None
     window: Callable[[], Window | None] = lambda: None
 
 
@@ -60,13 +60,13 @@ class Contender:
         elif self.tool == "":
             with (
                 standing_in(penstock_snapshot(site, self.mirrors)) as control,
-                running(penstock_command(site, control.port), site.log, site.core) as pid,
+                running(penstock_command(site, control.port), site.log, site.core) as process,
             ):
-                yield Proxy(site.listen, pid, control.seen)
+                yield Proxy(site.listen, process, control.seen)
         else:
             command = nginx_command(site, self.mirrors) if self.tool == "nginx" else envoy_command(site, self.mirrors)
-            with running(command, site.log, site.core) as pid:
-                yield Proxy(site.listen, pid)
+            with running(command, site.log, site.core) as process:
+                yield Proxy(site.listen, process)
 
 
 CONTENDERS = {

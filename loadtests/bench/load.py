@@ -17,7 +17,7 @@ _GRACE_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a client saw. Latencies are in seconds; a failure is anything but a whole 200."""
+    """What a client saw. Latencies are in seconds; what counts as a failure is the client's to say."""
 
     requests: int
     seconds: float
@@ -32,14 +32,16 @@ class Load:
 
 
 def flood(port: int, connections: int, seconds: int, body: Path, models: int) -> Load:
-    """wrk: each of `connections` sends its next request when the last is answered."""
+    """wrk: each of `connections` sends its next request when the last is answered. A failure is a status of 400 or
+    more, a reset or no answer in time; wrk does not notice an orderly close in the midst of an answer."""
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     command += ["--timeout", "10s", "--latency", "--script", str(_SCRIPT), f"http://{HOST}:{port}"]
     return _result([*command, "--", str(body), str(models)], seconds)
 
 
 def pace(port: int, rate: float, seconds: int, body: Path, answer: Path) -> Load:
-    """`rate` requests a second, whether or not those before them have been answered; every answer is checked."""
+    """`rate` requests a second, whether or not those before them have been answered. A failure is all that is not
+    `answer` with status 200."""
     command = [sys.executable, "-m", "loadtests.bench.paced", str(port), f"{rate:.3f}", str(seconds)]
     return _result([*command, str(body), str(answer)], seconds)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# A port that a run has just left may still hold the last connections; 4096 is what the kernel allows at most.
+# Room for all connections of a run to wait for being accepted.
 LISTEN = "listen 127.0.0.1:{port} backlog=4096;"
 
 

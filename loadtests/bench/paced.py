@@ -55,7 +55,7 @@ class Pacer:
         self.failures = 0
 
     def run(self, rate: float, seconds: float) -> None:
-        total, sent = int(rate * seconds), 0
+        total, sent = max(int(rate * seconds), 1), 0
         start = perf_counter()
         while (sent < total or self._busy) and perf_counter() < start + seconds + _GRACE_SECONDS:
             while sent < total and self._idle and start + sent / rate <= perf_counter():

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
 READY_SECONDS = 15.0
 STOP_SECONDS = 5.0
+_LOG_LINES = 4
 
 
 class BenchError(Exception):
@@ -39,35 +40,55 @@ class Cores:
         return cls(cores[-1], frozenset(cores[:-1]))
 
 
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A started program, and where it writes."""
+
+    started: subprocess.Popen[bytes]
+    name: str
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.started.pid
+
+    def check(self) -> None:
+        """Raises BenchError, with the last lines of its log, where it has ended."""
+        if self.started.poll() is not None:
+            raise BenchError(f"{self.name} ended with {self.started.returncode}:\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+
+    def stop(self) -> None:
+        self.started.terminate()
+        try:
+            self.started.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.started.kill()
+            self.started.wait()
+
+
 @contextmanager
-def running(command: Sequence[str], log: Path, core: int | None = None) -> Iterator[int]:
-    """Run `command` for the length of the block, on `core` or on the benchmark's own; gives its process id.
+def running(command: Sequence[str], log: Path, core: int | None = None) -> Iterator[Process]:
+    """Run `command` for the length of the block, on `core` or on the benchmark's own.
 
     Raises BenchError where it has ended by itself."""
     pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
     with log.open("ab") as output:
-        process = subprocess.Popen(
+        started = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", *pinned, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             cwd=ROOT,
         )
+    process = Process(started, command[0], log)
     try:
-        yield process.pid
-        if process.poll() is not None:
-            raise BenchError(f"{command[0]} ended with {process.returncode}:\n{_tail(log)}")
+        yield process
+        process.check()
     finally:
-        _stop(process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        process.stop()
 
 
 def free_port() -> int:
@@ -91,13 +112,16 @@ def refusing_port() -> Iterator[int]:
         yield bound.getsockname()[1]
 
 
-def wait_for_answer(port: int, method: str, path: str, body: bytes, expected: bytes, log: Path) -> float:
-    """Ask until the right answer comes; gives the seconds that it took. Raises BenchError after `READY_SECONDS`."""
+def wait_for_answer(port: int, request: Request, expected: bytes, process: Process | None = None) -> float:
+    """Ask until the right answer comes; gives the seconds that it took. Raises BenchError after `READY_SECONDS`, or
+    where `process`, which is to give the answer, has ended."""
     start = time.perf_counter()
     seen = "no connection"
     while time.perf_counter() - start < READY_SECONDS:
+        if process is not None:
+            process.check()
         try:
-            status, answer = exchange(port, method, path, body)
+            status, answer = request.send(port)
         except (OSError, http.client.HTTPException) as error:
             seen = str(error)
         else:
@@ -105,19 +129,24 @@ def wait_for_answer(port: int, method: str, path: str, body: bytes, expected: by
                 return time.perf_counter() - start
             seen = f"{status}, {answer[:200]!r}"
         time.sleep(0.005)
-    raise BenchError(f"no right answer at port {port} after {READY_SECONDS:.0f} s; the last was: {seen}\n{_tail(log)}")
+    log = process.last_words() if process is not None else ""
+    raise BenchError(f"no right answer at port {port} within {READY_SECONDS:.0f} s; the last was: {seen}\n{log}")
 
 
-def exchange(port: int, method: str, path: str, body: bytes = b"", timeout: float = 5.0) -> tuple[int, bytes]:
-    """One request on a connection of its own."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
-    try:
-        connection.request(method, path, body, {"content-type": "application/json"})
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to a port of this machine."""
 
+    method: str
+    path: str
+    body: bytes = b""
 
-def _tail(log: Path, lines: int = 4) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    def send(self, port: int) -> tuple[int, bytes]:
+        """The status and the body of the answer, on a connection of its own."""
+        connection = http.client.HTTPConnection(HOST, port, timeout=5.0)
+        try:
+            connection.request(self.method, self.path, self.body, {"content-type": "application/json"})
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()

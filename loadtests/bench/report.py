@@ -10,20 +10,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.bench.results import Finding, Result, Row
-
-_COLUMNS = (
-    ("requests/s", "requests_per_second", 1.0, "{:,.0f}"),
-    ("p50 ms", "p50", 1e3, "{:.2f}"),
-    ("p99 ms", "p99", 1e3, "{:.2f}"),
-    ("p99.9 ms", "p999", 1e3, "{:.2f}"),
-    ("CPU µs/request", "cpu_micros", 1.0, "{:.1f}"),
-    ("core", "busy", 100.0, "{:.0f} %"),
-    ("RSS MiB", "rss_mib", 1.0, "{:.0f}"),
-    ("ready s", "ready_seconds", 1.0, "{:.2f}"),
-    ("copied", "copied", 100.0, "{:.0f} %"),
-    ("compared", "compared", 100.0, "{:.0f} %"),
-)
+from loadtests.bench.results import MEASURES, Finding, Result, Row
+from loadtests.bench.scenarios import KB, MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +44,7 @@ class Report:
         settings = ", ".join(f"{name} {value}" for name, value in self.settings.items())
         parts = [f"{self.when}; {machine}; {settings}."]
         for result in self.results:
-            head = ["", *(title for title, *_ in _COLUMNS), "failures"]
+            head = ["", *(measure.title for measure in MEASURES.values())]
             lines = [[row.label, *cells(row)] for row in result.rows]
             parts.append(f"### {result.scenario.title}\n\n{_markdown_table(head, lines)}")
             if result.findings:
@@ -78,11 +66,10 @@ def show(result: Result, console: Console) -> None:
     """One scenario's table, and what it was meant to show."""
     table = Table(title=result.scenario.title, title_justify="left")
     table.add_column("", no_wrap=True)
-    for title, *_ in _COLUMNS:
-        table.add_column(title, justify="right")
-    table.add_column("failures", justify="right")
+    for measure in MEASURES.values():
+        table.add_column(measure.title, justify="right")
     for row in result.rows:
-        table.add_row(row.label, *cells(row), style="red" if row.failures else None)
+        table.add_row(row.label, *cells(row), style="red" if row.figures["failures"] else None)
     console.print(table)
     for finding in result.findings:
         colour = {True: "green", False: "red", None: "dim"}[finding.met]
@@ -90,21 +77,17 @@ def show(result: Result, console: Console) -> None:
 
 
 def cells(row: Row) -> list[str]:
-    """The figures of a row as text; a run with failures or with disagreements, which there must not be, is marked."""
-    texts = []
-    for _, measure, scale, form in _COLUMNS:
-        value = row.figures[measure]
-        texts.append("" if value is None else form.format(value * scale))
-    if row.disagreed:
-        texts[-1] += f" ({row.disagreed} disagree!)"
-    return [*texts, f"{row.failures:,}!" if row.failures else "0"]
+    """The figures of a row as text; failures, and disagreements that there must not be, are marked."""
+    texts = {name: measure.write(row.figures[name]) for name, measure in MEASURES.items()}
+    texts["failures"] += "!" if row.figures["failures"] else ""
+    texts["compared"] += f" ({row.disagreed} disagree!)" if row.disagreed else ""
+    return list(texts.values())
 
 
 def sentence(finding: Finding) -> str:
     verdict = {True: "met", False: "NOT MET", None: "for the record"}[finding.met]
-    return (
-        f"{finding.text}: {finding.value:.2f} ({finding.low:.2f} to {finding.high:.2f} over {finding.pairs}): {verdict}"
-    )
+    figures = f"{finding.value:.2f} ({finding.low:.2f} to {finding.high:.2f} over {finding.values})"
+    return f"{finding.text} → {figures}, {verdict}"
 
 
 def cost_by_body(results: Sequence[Result]) -> dict[str, dict[int, float]]:
@@ -112,7 +95,7 @@ def cost_by_body(results: Sequence[Result]) -> dict[str, dict[int, float]]:
     costs: dict[str, dict[int, float]] = {}
     for result in results:
         for row in result.rows if _is_of_bodies(result) else ():
-            cost = row.figures["cpu_micros"]
+            cost = row.figures["cpu"]
             if cost is not None:
                 costs.setdefault(row.label, {})[row.body] = cost
     sizes = {size for row in costs.values() for size in row}
@@ -124,12 +107,9 @@ def _is_of_bodies(result: Result) -> bool:
 
 
 def _size(body: int) -> str:
-    return f"{body} B" if body < 1000 else f"{body // 1000} KB" if body < 1_000_000 else f"{body // 1_000_000} MB"
+    return f"{body} B" if body < KB else f"{body // KB} KB" if body < MB else f"{body // MB} MB"
 
 
 def _markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rule = [" --- ", *(" ---: " for _ in head[1:])]
-    return "\n".join(
-        "|" + "|".join(line) + "|"
-        for line in ([f" {cell} " for cell in head], rule, *([f" {cell} " for cell in line] for line in lines))
-    )
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines))

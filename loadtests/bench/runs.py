@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from loadtests.bench import bodies, measure
 from loadtests.bench.contenders import CONTENDERS, Proxy, Site
 from loadtests.bench.load import Load, flood, pace
-from loadtests.bench.processes import Cores, free_port, wait_for_answer
+from loadtests.bench.processes import Cores, Request, free_port, wait_for_answer
 from loadtests.bench.scenarios import Case
 from loadtests.bench.upstreams import ailing, requests_seen, serving
 from proxy.window import Window
@@ -39,26 +39,6 @@ class Run:
     disagreed: int | None
 
     @property
-    def requests_per_second(self) -> float:
-        return self.load.requests_per_second
-
-    @property
-    def p50(self) -> float:
-        return self.load.p50
-
-    @property
-    def p99(self) -> float:
-        return self.load.p99
-
-    @property
-    def p999(self) -> float:
-        return self.load.p999
-
-    @property
-    def failures(self) -> int:
-        return self.load.failures
-
-    @property
     def cpu_micros(self) -> float | None:
         """CPU microseconds a request, in user and system mode together."""
         return self.cpu.total * 1e6 / max(self.load.requests, 1) if self.cpu else None
@@ -67,10 +47,6 @@ class Run:
     def busy(self) -> float | None:
         """The share of its core that the proxy used: well under 1 at full load, something else was the limit."""
         return self.cpu.total / self.load.seconds if self.cpu else None
-
-    @property
-    def rss_mib(self) -> float | None:
-        return self.rss_peak / 2**20 if self.rss_peak else None
 
 
 class Bench:
@@ -91,7 +67,7 @@ class Bench:
         """Requests a second of the same case at full load, with a healthy candidate."""
         full = replace(case, candidate="healthy", paced=False)
         if full not in self._capacities:
-            self._capacities[full] = self.run(full).requests_per_second
+            self._capacities[full] = self.run(full).load.requests_per_second
         return self._capacities[full]
 
 
@@ -107,37 +83,31 @@ class _Stage:
     def run(self, rate: float | None, seconds: int) -> Run:
         start = time.perf_counter()
         with CONTENDERS[self.case.contender].started(self.site) as proxy:
-            body, answer = self.body.read_bytes(), self.answer.read_bytes()
-            wait_for_answer(proxy.port, "POST", "/m0/invocations", body, answer, self.site.log)
+            request = Request("POST", "/m0/invocations", self.body.read_bytes())
+            wait_for_answer(proxy.port, request, self.answer.read_bytes(), proxy.process)
             ready = time.perf_counter() - start
             self._load(proxy, rate, WARM_UP_SECONDS)
-            counted = self._copies()
-            cpu = measure.cpu(proxy.pid) if proxy.pid else None
+            copies, before = self._copies(), _cpu(proxy)
             load = self._load(proxy, rate, seconds)
-            spent = measure.cpu(proxy.pid) - cpu if proxy.pid and cpu else None
-            peak = measure.peak_rss(proxy.pid) if proxy.pid else None
+            after, peak = _cpu(proxy), measure.peak_rss(proxy.process.pid) if proxy.process else None
             time.sleep(_SETTLE_SECONDS)
-            copied = None if counted is None else (self._copies() or 0) - counted - 1
-            return Run(
-                self.case,
-                load,
-                ready,
-                spent,
-                peak,
-                None if copied is None else copied / max(load.requests, 1),
-                *_compared(proxy.window()),
-            )
+            cpu = after - before if after and before else None
+            copied = self._copies() - copies - 1 if self._counts_copies else None
+            share = None if copied is None else copied / max(load.requests, 1)
+            return Run(self.case, load, ready, cpu, peak, share, *_compared(proxy.window()))
 
     def _load(self, proxy: Proxy, rate: float | None, seconds: int) -> Load:
         if rate is not None:
             return pace(proxy.port, rate, seconds, self.body, self.answer)
         return flood(proxy.port, self.case.connections, seconds, self.body, self.case.models)
 
-    def _copies(self) -> int | None:
-        """What the candidate has seen so far, this question included; None where it does not count."""
-        if self.case.candidate != "healthy" or not CONTENDERS[self.case.contender].mirrors:
-            return None
-        return requests_seen(self.site.candidate)
+    @property
+    def _counts_copies(self) -> bool:
+        return self.case.candidate == "healthy" and CONTENDERS[self.case.contender].mirrors
+
+    def _copies(self) -> int:
+        """What the candidate has seen so far, this question included; 0 where it does not count."""
+        return requests_seen(self.site.candidate) if self._counts_copies else 0
 
 
 @contextmanager
@@ -155,6 +125,13 @@ def _staged(case: Case, folder: Path, cores: Cores) -> Iterator[_Stage]:
         (folder / "proxy").mkdir()
         site = Site(folder / "proxy", free_port(), champion, candidate, cores.proxy, case.models)
         yield _Stage(case, site, body, answer)
+
+
+def _cpu(proxy: Proxy) -> measure.Cpu | None:
+    if proxy.process is None:
+        return None
+    proxy.process.check()
+    return measure.cpu(proxy.process.pid)
 
 
 def _compared(window: Window | None) -> tuple[float | None, int | None]:

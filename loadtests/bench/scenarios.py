@@ -72,47 +72,45 @@ class Scenario:
         )
 
 
-def _line_up(case: Case) -> tuple[Case, ...]:
-    """Every contender, so that each of ours runs beside the one that it is measured against."""
-    names = ("direct", "nginx", "envoy", "penstock", "nginx+mirror", "penstock+shadow", "envoy+mirror")
-    cases = tuple(replace(case, contender=name) for name in names)
-    return (*cases, replace(case, contender="penstock+shadow", answers="equal"))
-
-
-def _ratio(
-    measure: str, case: Case, of: str, against: str, at_least: float | None = None, at_most: float | None = None
-) -> Goal:
-    return Goal(measure, replace(case, contender=of), replace(case, contender=against), at_least, at_most)
-
-
-def _throughput(name: str, title: str, case: Case, envoy_mirror: float | None = None) -> Scenario:
-    """All contenders under one load, with the ratios that matter; `envoy_mirror` is the one that is bounded."""
-    rate = "requests_per_second"
+def _throughput(
+    name: str,
+    title: str,
+    body: int = SMALL,
+    connections: int = 32,
+    envoy_mirror: float | None = None,
+    nginx_mirror: float | None = None,
+    envoy: float | None = None,
+) -> Scenario:
+    """Every contender under one load, ours beside those that it is measured against. The last three bound our requests
+    a second, as a multiple of theirs; the one with copies is the one that has to parse both answers."""
+    cases = {contender: Case(contender, body, connections) for contender in _LINE_UP}
+    shadow, beside = cases["penstock+shadow"], cases["envoy+mirror"]
+    equal = replace(shadow, answers="equal")
     goals = (
-        _ratio(rate, case, "penstock+shadow", "envoy+mirror", at_least=envoy_mirror),
-        _ratio(rate, case, "penstock+shadow", "nginx+mirror"),
-        _ratio(rate, case, "penstock", "envoy"),
-        _ratio("cpu_micros", case, "penstock+shadow", "envoy+mirror"),
+        Goal("rate", shadow, beside, at_least=envoy_mirror),
+        Goal("rate", equal, beside),
+        Goal("rate", shadow, cases["nginx+mirror"], at_least=nginx_mirror),
+        Goal("rate", cases["penstock"], cases["envoy"], at_least=envoy),
+        Goal("cpu", shadow, beside),
     )
-    return Scenario(name, title, _line_up(case), goals)
+    return Scenario(name, title, (*cases.values(), equal), goals)
+
+
+_LINE_UP = ("direct", "nginx", "envoy", "penstock", "nginx+mirror", "penstock+shadow", "envoy+mirror")
 
 
 def _small() -> Scenario:
-    case = Case("")
-    shadow, plain = replace(case, contender="penstock+shadow"), replace(case, contender="penstock")
-    rate = "requests_per_second"
+    """The headline: the ratios, and what one worker needs."""
+    title = "Small bodies, 32 connections"
+    scenario = _throughput("small", title, envoy_mirror=1.25, nginx_mirror=1.1, envoy=1.0)
+    plain, shadow = Case("penstock"), Case("penstock+shadow")
     goals = (
-        _ratio(rate, case, "penstock+shadow", "envoy+mirror", at_least=1.25),
-        _ratio(rate, case, "penstock+shadow", "nginx+mirror", at_least=1.1),
-        _ratio("p99", case, "penstock+shadow", "envoy+mirror", at_most=1.0),
-        _ratio("p99", case, "penstock+shadow", "nginx+mirror", at_most=1.0),
-        _ratio(rate, case, "penstock", "envoy", at_least=1.0),
-        Goal("rss_mib", shadow, at_most=64.0),
-        Goal("rss_mib", plain, at_most=64.0),
-        Goal("ready_seconds", shadow, at_most=1.0),
-        Goal("ready_seconds", plain, at_most=1.0),
+        Goal("p99", shadow, Case("envoy+mirror"), at_most=1.0),
+        Goal("p99", shadow, Case("nginx+mirror"), at_most=1.0),
+        *(Goal("rss", case, at_most=64) for case in (plain, shadow)),
+        *(Goal("ready", case, at_most=1.0) for case in (plain, shadow)),
     )
-    return Scenario("small", "Small bodies, 32 connections", _line_up(case), goals)
+    return replace(scenario, goals=(*scenario.goals, *goals))
 
 
 def _faults() -> Scenario:
@@ -138,8 +136,8 @@ def _models() -> Scenario:
         for models in (100, 1000):
             many = replace(one, models=models)
             cases += [one, many]
-            goals.append(Goal("requests_per_second", many, one))
-            goals.append(Goal("cpu_micros", many, one))
+            goals.append(Goal("rate", many, one))
+            goals.append(Goal("cpu", many, one))
     return Scenario("models", "1, 100 and 1000 models behind one worker", tuple(cases), tuple(goals))
 
 
@@ -147,12 +145,12 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         _small(),
-        _throughput("1kb", "1 KB both ways", Case("", body=KB)),
-        _throughput("10kb", "10 KB both ways", Case("", body=10 * KB), envoy_mirror=1.1),
-        _throughput("100kb", "100 KB both ways", Case("", body=100 * KB), envoy_mirror=0.9),
-        _throughput("1mb", "1 MB both ways", Case("", body=MB)),
-        _throughput("1-connection", "Small bodies, 1 connection", Case("", connections=1)),
-        _throughput("256-connections", "Small bodies, 256 connections", Case("", connections=256)),
+        _throughput("1kb", "1 KB both ways", body=KB),
+        _throughput("10kb", "10 KB both ways", body=10 * KB, envoy_mirror=1.1),
+        _throughput("100kb", "100 KB both ways", body=100 * KB, envoy_mirror=0.9),
+        _throughput("1mb", "1 MB both ways", body=MB),
+        _throughput("1-connection", "Small bodies, 1 connection", connections=1),
+        _throughput("256-connections", "Small bodies, 256 connections", connections=256),
         _faults(),
         _models(),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from loadtests.bench import nginx
-from loadtests.bench.processes import exchange, free_port, refusing_port, running, wait_for_answer
+from loadtests.bench.processes import Request, free_port, refusing_port, running, wait_for_answer
 
 Health = Literal["healthy", "slow", "hanging", "refusing", "resetting"]
 
@@ -56,9 +56,9 @@ root {folder};
 def serving(folder: Path, answer: bytes) -> Iterator[int]:
     """A healthy model server; gives its port."""
     folder.mkdir()
-    port, log = free_port(), folder / "log"
-    with running(nginx.command(folder, model_server(folder, port, answer)), log):
-        wait_for_answer(port, "POST", "/invocations", b"{}", answer, log)
+    port = free_port()
+    with running(nginx.command(folder, model_server(folder, port, answer)), folder / "log") as process:
+        wait_for_answer(port, Request("POST", "/invocations", b"{}"), answer, process)
         yield port
 
 
@@ -70,18 +70,17 @@ def ailing(folder: Path, health: Health, answer: bytes) -> Iterator[int]:
             yield port
         return
     folder.mkdir()
-    port, log = free_port(), folder / "log"
-    file = folder / "answer.json"
+    port, file = free_port(), folder / "answer.json"
     file.write_bytes(answer)
     command = [sys.executable, "-m", "loadtests.bench.faults", health, str(port), str(file)]
-    with running(command, log):
-        wait_for_answer(port, "GET", "/-/live", b"", b"live", log)
+    with running(command, folder / "log") as process:
+        wait_for_answer(port, Request("GET", "/-/live"), b"live", process)
         yield port
 
 
 def requests_seen(port: int) -> int:
     """How many requests a healthy model server has had, without this one and those before it that asked the same."""
-    page = exchange(port, "GET", _STATUS)[1].decode()
+    page = Request("GET", _STATUS).send(port)[1].decode()
     found = re.search(r"^\s*\d+ \d+ (\d+)\s*$", page, re.MULTILINE)
     assert found is not None, page
     return int(found[1])

@@ -1,9 +1,9 @@
-"""Penstock's gates over simulated traffic: the functions that the controller uses, many rollouts at once.
+"""Penstock's gates over simulated traffic: those of `gates.checks`, many rollouts at once.
 
 Two critical gates share one false-alarm budget. Errors: at most 1 %, or half as many again as the champion's where that
 is more, so that an outage of both is not the candidate's fault. Latency: the share of answers above the limit against
 what the quantile leaves to it. The gates are looked at each second, and the hour ends in a promotion only where both
-pass.
+pass. (That each rollout is judged as `gates.checks.judge` would judge it alone, a test holds.)
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gates.checks import Budget, Gate
 from gates.evidence.combine import both, either
 from gates.evidence.mixture import log_mean, threshold
 from gates.evidence.process import advance, begin
 from gates.evidence.rate import factors_above, factors_below
 from gates.evidence.ratio import factors_no_worse, factors_worse
-from loadtests.judge.traffic import SECONDS, Arms, Traffic
+from loadtests.judge.traffic import LIMIT_MS, SECONDS, Arms, Traffic
 from loadtests.judge.verdicts import NEVER, Verdicts
 
-ERROR_LIMIT = 0.01
-SLOW_LIMIT = 0.01
 MARGIN = 0.5
-FALSE_ALARM = 0.01
-FALSE_PASS = 0.05
-GATES = 2
+ERRORS = Gate("errors", "error_rate", 0.01, margin=MARGIN)
+LATENCY = Gate("latency", "latency", LIMIT_MS / 1000)
+GATES = (ERRORS, LATENCY)
+BUDGET = Budget()
+ALARM = BUDGET.false_alarm / len(GATES)
+"""The part of each gate: the hour is one stage."""
 
 Totals = NDArray[np.int64]
 
@@ -42,8 +44,8 @@ class Watches:
     def look(self, tick: Totals) -> None:
         """Rows of `tick`: answers, errors, slow answers, champion's answers, champion's errors."""
         answers, errors, slow, champion_answers, champion_errors = tick
-        self.errors = advance(self.errors, self.seen, answers, factors_above(errors, answers, ERROR_LIMIT))
-        self.latency = advance(self.latency, self.seen, answers, factors_above(slow, answers, SLOW_LIMIT))
+        self.errors = advance(self.errors, self.seen, answers, factors_above(errors, answers, ERRORS.bound))
+        self.latency = advance(self.latency, self.seen, answers, factors_above(slow, answers, LATENCY.bound))
         self.seen = self.seen + answers
         self.open = self.open + np.stack([errors, answers, champion_errors, champion_answers])
         closed = np.where((self.open[1] > 0) & (self.open[3] > 0), self.open, 0)
@@ -62,15 +64,15 @@ class Watches:
         self.open = self.open[:, rows]
 
     def failing(self) -> NDArray[np.bool_]:
-        needed = threshold(FALSE_ALARM / GATES)
+        needed = threshold(ALARM)
         errors = both(log_mean(self.errors), log_mean(self.worse)) >= needed
         return np.asarray(errors | (log_mean(self.latency) >= needed))
 
     def passing(self, totals: Totals) -> NDArray[np.bool_]:
         answers, errors, slow = totals[:3]
-        needed = threshold(FALSE_PASS)
-        below = either(log_mean(factors_below(errors, answers, ERROR_LIMIT)), log_mean(self.no_worse)) >= needed
-        return np.asarray(below & (log_mean(factors_below(slow, answers, SLOW_LIMIT)) >= needed))
+        needed = threshold(BUDGET.false_pass)
+        below = either(log_mean(factors_below(errors, answers, ERRORS.bound)), log_mean(self.no_worse)) >= needed
+        return np.asarray(below & (log_mean(factors_below(slow, answers, LATENCY.bound)) >= needed))
 
 
 def judge(traffic: Traffic) -> Verdicts:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from loadtests.judge.ours import ERROR_LIMIT, SLOW_LIMIT
+from loadtests.judge.ours import ERRORS, LATENCY
 from loadtests.judge.traffic import P99_MS, SECONDS, SHARE, SPREAD, Counts, Traffic
 from loadtests.judge.verdicts import NEVER, Verdicts
 
@@ -36,8 +36,8 @@ def breaches(traffic: Traffic, seconds: int) -> NDArray[np.bool_]:
     """Whether each window's success rate or its p99 is beyond its limit, or not there because nothing was answered."""
     arms = traffic.answered
     answers = windows(arms.answers, seconds)
-    failing = windows(arms.errors, seconds) > ERROR_LIMIT * answers
-    slow = windows(arms.slow, seconds) > SLOW_LIMIT * answers
+    failing = windows(arms.errors, seconds) > ERRORS.bound * answers
+    slow = windows(arms.slow, seconds) > LATENCY.bound * answers
     return np.asarray(failing | slow | (answers == 0))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gates.checks import Gate
+from gates.plan import Deadline
 from gates.settings import load
 from gates.settings.configuration import schema
 from gates.settings.document import read
@@ -31,14 +32,19 @@ def test_it_needs_nothing_but_two_model_servers() -> None:
 
 def test_its_commented_lines_work_as_well(tmp_path: Path) -> None:
     text = re.sub(r"(?m)^# (mlflow:|  tracking_uri:|  experiment:)", r"\1", SHIPPED.read_text())
-    gates = re.sub(r"(?m)^# (tail:|  )", r"\1", (CONFIG / "gates" / "default.yaml").read_text())
+    text = re.sub(r"(?m)# (max_bad_answers:|deadline:)", r"\1", text)
+    gates = re.sub(r"(?m)^# (tail:|slower:|  )", r"\1", (CONFIG / "gates" / "default.yaml").read_text())
     (tmp_path / "gates").mkdir()
     (tmp_path / "gates" / "default.yaml").write_text(gates)
     (tmp_path / "penstock.yaml").write_text(text.replace('champion: "40"', 'champion: "@champion"'))
     settings = load(tmp_path / "penstock.yaml")
     assert settings.mlflow is not None
     assert settings.mlflow.experiment == "penstock"
-    assert settings.models[0].gates[-1] == Gate("tail", "latency", 1.0, 0.999, "advisory")
+    *_, tail, slower = settings.models[0].gates
+    assert tail == Gate("tail", "latency", 1.0, 0.999, "advisory", scope="ramp", min_requests=1000)
+    assert slower == Gate("slower", "latency", 0.0, severity="advisory", margin=0.5)
+    plan = settings.models[0].plan
+    assert (plan.max_bad_answers, plan.deadline) == (100, Deadline(259_200.0))
 
 
 def test_it_spells_out_the_defaults(tmp_path: Path) -> None:

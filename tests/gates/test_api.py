@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx2
 import msgspec
@@ -16,7 +17,7 @@ from gates.status import ControlStatus, ModelStatus
 from proxy import snapshot as snapshots
 from proxy.snapshot import Phase
 from proxy.window import Push, Sample, Window, encode_push
-from tests.control import MODEL, Desk, in_loop, model_settings
+from tests.control import MODEL, PLAN, Desk, in_loop, model_settings
 from tests.fakes import FakeRegistry
 from tests.gates.controller.test_errands import errands_at
 
@@ -161,6 +162,17 @@ class TestRollouts:
                 "": (422, "bad_body"),
             }
 
+    @in_loop
+    async def test_a_cool_down_holds_unless_it_is_overridden(self) -> None:
+        cool = model_settings(plan=replace(PLAN, cool_down=60.0))
+        async with Desk(cool) as desk, client_of(desk) as client:
+            await client.post(f"{HERE}/rollout/rollback", json={"by": "ada", "reason": "smoke"})
+            again = {"candidate": "42", "by": "ada"}
+            refused = await client.post(f"{HERE}/rollout", json=again)
+            assert refusal(refused) == (409, "cooling_down")
+            assert "--override" in refused.json()["remedy"]
+            assert (await client.post(f"{HERE}/rollout", json=again | {"override": True})).status_code == 201
+
     @pytest.mark.parametrize(
         "body",
         [b"{", b"[]", b'{"candidate": 42}', b'{"candidate": "42", "why": 1}', b"[" * 9999, b'{"candidate": "\xff"}'],
@@ -177,6 +189,13 @@ class TestRollouts:
             assert refusal(await client.post(f"{HERE}/rollout/pause", content=long)) == (413, "body_too_large")
             reason = {"reason": "x" * 2001}
             assert refusal(await client.post(f"{HERE}/rollout/pause", json=reason)) == (422, "bad_body")
+
+    @pytest.mark.parametrize("body", [{"reason": "a\0b"}, {"reason": "r", "by": "\0"}])
+    @in_loop
+    async def test_what_no_store_can_keep_is_refused_before_it_is_done(self, body: dict[str, str]) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            assert refusal(await client.post(f"{HERE}/rollout/rollback", json=body)) == (422, "bad_body")
+            assert desk.phase is Phase.SHADOW
 
     @in_loop
     async def test_a_page_from_elsewhere_may_not_steer(self) -> None:
@@ -241,6 +260,7 @@ class TestLink:
         [
             b"",
             b"{}",
+            b'{"worker": "w\\u0000", "sequence": 1, "samples": []}',
             b'{"worker": "w", "sequence": 1, "samples": [{"model": "m", "epoch": 1, "window": {"fallbacks": -1}}]}',
             b'{"worker": "w", "sequence": 1, "samples": [{"model": "m", "epoch": 1, "window":'
             b' {"candidate": {"errors": {"a": 1}}}}]}',

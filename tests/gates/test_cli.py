@@ -77,12 +77,19 @@ def test_alone_it_says_where_to_begin(capsys: pytest.CaptureFixture[str]) -> Non
     shown = capsys.readouterr().out
     assert "penstock demo" in shown
     assert "Exit status" in shown
-    assert all(f"\n  {command} " in shown for command in (*COMMANDS, "events", "config"))
+    assert all(f"\n  {command} " in shown for command in (*COMMANDS, "events", "replay", "audit", "config"))
     assert "..." not in shown.partition("Commands:")[2], "a summary is too long for its line"
 
 
 @pytest.mark.parametrize(
-    "words", [*[(name,) for name in (*COMMANDS, "events")], ("config", "validate"), ("config", "schema")]
+    "words",
+    [
+        *[(name,) for name in (*COMMANDS, "events", "replay")],
+        ("config", "validate"),
+        ("config", "schema"),
+        ("audit", "verify"),
+        ("audit", "export"),
+    ],
 )
 def test_each_command_teaches_itself_by_an_example(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*words, "--help"]) == 0
@@ -149,7 +156,26 @@ def test_a_sound_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str
     file = tmp_path / "penstock.yaml"
     file.write_text(SOUND)
     assert run(["config", "validate", str(file)]) == 0
-    assert capsys.readouterr().out == f"{file}: sound; models: fraud_detector\n"
+    slowest = "slowest is gate error_rate in the stage shadow: at least 337 requests of clients"
+    assert capsys.readouterr().out == f"{file}: sound; models: fraud_detector\nfraud_detector: {slowest}\n"
+
+
+def test_gates_that_cannot_be_decided_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "penstock.yaml"
+    gates = "{agreement: {min: 98%}, tail: {metric: latency, quantile: p99.99, max: 1s, scope: ramp}}"
+    file.write_text(f"{SOUND}    gates: {gates}\n    shadow: {{percent: 1}}\n")
+    assert run(["config", "validate", str(file), "--rate", "0.5"]) == 0
+    _, first, *_, last = capsys.readouterr().out.splitlines()
+    days = "needs at least 1,701,106 requests of clients: 39 days at 0.5 a second"
+    assert first == f"fraud_detector: gate tail in the stage 1 % {days}"
+    assert last.startswith("fraud_detector: slowest is gate tail in the stage 1 %: at least 1,701,106 requests")
+    file.write_text(
+        f"{SOUND}    gates: {gates}\n    shadow: {{percent: 0}}\n    plan: {{shadow: {{min_requests: 0}}}}\n"
+    )
+    assert run(["config", "validate", str(file)]) == 0
+    why = "nothing is copied, so it sees nothing in this stage"
+    told = f"fraud_detector: gate agreement in the stage shadow cannot be decided: {why}\n"
+    assert told in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", [["config", "validate"], ["serve", "--config"], ["control", "--config"]])

@@ -122,9 +122,12 @@ def test_it_reads_what_the_control_plane_says(client: ControlClient) -> None:
 def test_it_asks_for_a_rollout_and_for_its_steps(client: ControlClient, plane: ControlPlane) -> None:
     assert client.start(MODEL.model, "42", "maria", "better") == MODEL
     assert client.ask(MODEL.model, "rollback", "maria", "worse") == MODEL
+    assert client.start(MODEL.model, "42", "maria", "mended", override=True) == MODEL
+    again = {"candidate": "42", "by": "maria", "reason": "mended", "override": True}
     assert plane.asked == [
         ("/api/models/fraud/detector/rollout", {"candidate": "42", "by": "maria", "reason": "better"}),
         ("/api/models/fraud/detector/rollout/rollback", {"by": "maria", "reason": "worse"}),
+        ("/api/models/fraud/detector/rollout", again),
     ]
 
 

@@ -7,8 +7,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gates.decision import CONTROLLER, Command, Decision, Observation, Rollout, decide, waiting_for
+from gates.health import Health
 from gates.phases import CARRYING, CLIMBING, ENDED, TRANSITIONS, Event, IllegalEvent
-from gates.plan import Plan
+from gates.plan import Deadline, Plan
 from gates.verdict import GateResult, Verdict
 from proxy.snapshot import Phase
 from tests.control import PLAN, TERMS
@@ -20,7 +21,22 @@ ENOUGH = Observation(elapsed=1e6, requests=10**6, results=PASSED)
 
 positions = st.integers(0, PLAN.last)
 commands = st.none() | st.builds(Command, st.sampled_from(Event), st.just("ada"), st.sampled_from(["", "why"]))
-observations = st.builds(Observation, st.floats(0, 60), st.integers(0, 300), results.map(tuple))
+observations = st.builds(
+    Observation,
+    st.floats(0, 60),
+    st.integers(0, 300),
+    results.map(tuple),
+    age=st.floats(0, 60),
+    bad_answers=st.integers(0, 30),
+)
+plans = st.builds(
+    replace,
+    st.just(PLAN),
+    on_fail=st.sampled_from(["roll_back", "step_down"]),
+    max_bad_answers=st.none() | st.integers(1, 30),
+    deadline=st.none() | st.builds(Deadline, st.floats(1, 60), st.sampled_from(["alert", "roll_back"])),
+    dry_run=st.booleans(),
+)
 
 
 @st.composite
@@ -30,6 +46,20 @@ def rollouts(draw: st.DrawFn) -> Rollout:
     position = draw(positions)
     assume(phase not in CLIMBING or PLAN.phase_at(position) is phase)
     return replace(SHADOW, phase=phase, position=position, epoch=7)
+
+
+@st.composite
+def under_any_plan(draw: st.DrawFn) -> Rollout:
+    rollout = draw(rollouts())
+    advised = draw(st.sampled_from(["", *Event]))
+    terms = replace(TERMS, plan=draw(plans))
+    return replace(rollout, terms=terms, stepped_down=draw(st.booleans()), overdue=draw(st.booleans()), advised=advised)
+
+
+def under(rollout: Rollout, **limits: object) -> Rollout:
+    """The rollout under a plan with these limits."""
+    plan = replace(rollout.terms.plan, **limits)  # type: ignore[arg-type]
+    return replace(rollout, terms=replace(rollout.terms, plan=plan))
 
 
 def at(position: int, phase: Phase | None = None) -> Rollout:
@@ -42,7 +72,7 @@ def decided(rollout: Rollout, seen: Observation = ENOUGH, command: Command | Non
     return decision
 
 
-@given(rollouts(), observations, commands)
+@given(under_any_plan(), observations, commands)
 def test_decide_is_total_and_keeps_to_the_table(rollout: Rollout, seen: Observation, command: Command | None) -> None:
     """Whatever comes: a lawful change, no change, or IllegalEvent for a person's wish alone."""
     try:
@@ -157,3 +187,96 @@ def test_rollouts_that_cannot_be(values: dict[str, object]) -> None:
 
 def test_an_ended_rollout_has_no_share() -> None:
     assert [at(2, phase).share_bp for phase in (Phase.RAMP, Phase.PAUSED, Phase.ROLLED_BACK)] == [5_000, 5_000, 0]
+
+
+FAILING = Observation(elapsed=5, results=(result(Verdict.FAIL, gate="errors"),))
+
+
+@pytest.mark.parametrize("phase", CARRYING)
+def test_the_cap_on_bad_answers_rolls_back_while_no_gate_can_tell(phase: Phase) -> None:
+    capped = under(replace(SHADOW, phase=phase), max_bad_answers=20)
+    seen = Observation(results=(result(Verdict.INSUFFICIENT),), bad_answers=19)
+    assert decide(capped, seen, None, 9) is None
+    decision = decided(capped, replace(seen, bad_answers=20))
+    assert (decision.event, decision.by, decision.rollout.gate) == (Event.ROLL_BACK, CONTROLLER, "")
+    assert decision.reason.startswith("blast radius: the candidate failed 20 requests of clients")
+
+
+def test_one_step_down_and_then_the_end() -> None:
+    first = decided(under(at(3), on_fail="step_down"), FAILING)
+    assert (first.event, first.rollout.phase, first.rollout.position) == (Event.STEP_DOWN, Phase.RAMP, 2)
+    assert (first.rollout.epoch, first.rollout.stepped_down, first.rollout.gate) == (9, True, "errors")
+    assert decided(first.rollout, FAILING).event is Event.ROLL_BACK
+    again = decided(first.rollout, ENOUGH)
+    assert (again.event, again.rollout.position) == (Event.CLIMB, 3)
+    assert decided(again.rollout, FAILING).event is Event.ROLL_BACK
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [at(0), at(1), at(4), at(2, Phase.PAUSED), at(2, Phase.AWAITING_APPROVAL), replace(at(2), stepped_down=True)],
+)
+def test_where_there_is_no_step_down_a_failing_gate_rolls_back(rollout: Rollout) -> None:
+    assert decided(under(rollout, on_fail="step_down"), FAILING).event is Event.ROLL_BACK
+
+
+def test_the_cap_allows_no_step_down() -> None:
+    rollout = under(at(2), on_fail="step_down", max_bad_answers=3)
+    assert decided(rollout, replace(FAILING, bad_answers=3)).event is Event.ROLL_BACK
+
+
+def test_a_stage_past_its_deadline_is_told_once() -> None:
+    rollout = under(at(1), deadline=Deadline(60))
+    late = Observation(30, 1000, PASSED, age=60)
+    held = replace(late, results=(result(Verdict.INSUFFICIENT, gate="p99"),))
+    assert decide(rollout, replace(held, age=59), None, 9) is None
+    alert = decided(rollout, held)
+    assert (alert.event, alert.rollout.phase, alert.rollout.epoch) == (Event.OVERDUE, Phase.RAMP, 3)
+    assert alert.reason == "the stage is not passed after 60 s, its deadline; it lacks gate p99"
+    assert decide(alert.rollout, held, None, 10) is None
+    assert decided(rollout, late).event is Event.CLIMB, "what is passed is not late"
+    assert not decided(alert.rollout, late).rollout.overdue
+
+
+def test_a_deadline_may_be_the_end() -> None:
+    rollout = under(at(1), deadline=Deadline(60, "roll_back"))
+    decision = decided(rollout, Observation(age=61))
+    assert (decision.event, decision.rollout.gate) == (Event.ROLL_BACK, "")
+    assert decide(replace(rollout, phase=Phase.PAUSED), Observation(age=61), None, 9) is None
+
+
+@given(under_any_plan(), observations)
+def test_a_dry_run_moves_nothing_by_itself(rollout: Rollout, seen: Observation) -> None:
+    rehearsed = under(rollout, dry_run=True)
+    decision = decide(rehearsed, seen, None, 9)
+    if decision is None:
+        return
+    assert decision.event in (Event.ADVISE, Event.OVERDUE)
+    after = decision.rollout
+    assert (after.phase, after.position, after.epoch) == (rollout.phase, rollout.position, rollout.epoch)
+    assert decide(after, seen, None, 10) is None, "the same is not said twice"
+
+
+def test_a_dry_run_says_what_it_would_do_and_people_act() -> None:
+    rehearsed = under(at(2), dry_run=True)
+    advice = decided(rehearsed, FAILING)
+    assert (advice.event, advice.rollout.advised) == (Event.ADVISE, "roll_back")
+    assert advice.reason.startswith("dry run: would roll back: gate errors: because")
+    changed = decided(advice.rollout)
+    assert changed.rollout.advised == "climb"
+    assert decided(advice.rollout, FAILING, Command(Event.CLIMB, "ada")).rollout.position == 3
+    assert decided(advice.rollout, FAILING, Command(Event.ROLL_BACK, "ada")).rollout.phase is Phase.ROLLED_BACK
+
+
+@pytest.mark.parametrize(
+    ("health", "told"),
+    [
+        (Health(0, 0, Verdict.INSUFFICIENT), "the champion has answered nothing in this stage, and may be cold"),
+        (Health(10, 1, Verdict.INSUFFICIENT), "the champion: 1 failed of 10"),
+        (Health(5000, 1, Verdict.PASS), "the champion is well: 1 failed of 5000"),
+        (Health(100, 60, Verdict.FAIL), "the champion fails as well: 60 failed of 100"),
+    ],
+)
+def test_a_retreat_tells_how_the_champion_is_and_goes_on_all_the_same(health: Health, told: str) -> None:
+    decision = decided(at(1), replace(FAILING, champion=health))
+    assert (decision.event, decision.reason) == (Event.ROLL_BACK, f"gate errors: because; {told}")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,17 @@ def test_every_phase_can_be_reached() -> None:
 @pytest.mark.parametrize("here", CLIMBING)
 def test_resuming_leads_back_to_where_the_rollout_was(here: Phase) -> None:
     assert next_phase(Phase.PAUSED, Event.RESUME, here) is here
+
+
+def test_the_diagram_in_the_docs_is_the_table() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
+    (diagram,) = re.findall(r"```mermaid\nstateDiagram-v2\n(.*?)```", text, re.DOTALL)
+    drawn = re.findall(r"^    (\w+) --> (\w+): (\w+)$", diagram, re.MULTILINE)
+    resumed = {(Phase.PAUSED, here, Event.RESUME) for here in CLIMBING}
+    table = {(at, after, event) for (at, event), after in TRANSITIONS.items() if after is not None}
+    assert sorted(drawn) == sorted(table | resumed)
+    assert len(drawn) == len(diagram.strip().splitlines())
+
+
+def test_a_step_down_is_possible_on_the_ramp_alone() -> None:
+    assert [phase for phase, event in TRANSITIONS if event is Event.STEP_DOWN] == [Phase.RAMP]

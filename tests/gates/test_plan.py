@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.plan import Plan, Stage
+from gates.plan import Deadline, Plan, Stage
 from proxy.snapshot import BASIS_POINTS, Phase
 
 ALL = Stage(BASIS_POINTS)
@@ -43,3 +43,22 @@ def test_every_rising_ramp_is_a_plan(shares: set[int]) -> None:
     assert phases == [Phase.SHADOW, *[Phase.RAMP] * len(steps), Phase.BAKE]
     assert plan.stages[plan.last] is plan.bake
     assert [stage.share_bp for stage in plan.stages] == sorted(stage.share_bp for stage in plan.stages)
+
+
+@pytest.mark.parametrize("limits", [{"max_bad_answers": 0}, {"cool_down": -1.0}])
+def test_limits_that_cannot_be(limits: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"plan\."):
+        Plan(Stage(0), (ALL,), ALL, **limits)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("after", [0.0, -5.0])
+def test_a_deadline_takes_time(after: float) -> None:
+    with pytest.raises(ValueError, match=r"plan\.deadline"):
+        Deadline(after)
+
+
+def test_a_step_down_is_two_stages_more() -> None:
+    plan = Plan(Stage(0), (Stage(500), ALL), ALL)
+    once = (Phase.SHADOW, Phase.RAMP, Phase.RAMP, Phase.BAKE)
+    assert plan.visits == once
+    assert replace(plan, on_fail="step_down").visits == (*once, Phase.RAMP, Phase.RAMP)

@@ -12,6 +12,8 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from gates import terminal
+from gates.health import Health
+from gates.outlook import Forecast
 from gates.ports import AuditRow
 from gates.status import AgreementStatus, ControlStatus, LaneStatus, ModelStatus, RolloutStatus, StageStatus
 from gates.verdict import GateResult, Light, Verdict
@@ -203,3 +205,48 @@ def test_a_side_of_the_evidence_is_full_only_where_it_decides(toward_pass: float
 def test_durations(seconds: float, words: str) -> None:
     model = replace(MODEL, rollout=replace(ROLLOUT, elapsed=seconds))
     assert line_with("so far", terminal.model_view(model)).startswith(f"so far  {words},")
+
+
+def test_what_keeps_a_rollout_safe_is_told() -> None:
+    guarded = replace(
+        ROLLOUT,
+        forecasts=(
+            Forecast("latency", Verdict.PASS, 1_234, 83.0),
+            Forecast("errors", Verdict.PASS, 0, 0.0),
+        ),
+        false_alarm=0.01,
+        false_alarm_each=0.01 / 12,
+        warnings=("gate tail in the stage 5 % cannot be decided",),
+        bad_answers=7,
+        max_bad_answers=50,
+        champion=Health(200, 90, Verdict.FAIL),
+        dry_run=True,
+        stepped_down=True,
+        overdue=True,
+        reason="dry run: would climb: stage passed",
+    )
+    shown = text(terminal.model_view(replace(MODEL, rollout=guarded)), width=120)
+    for words in (
+        "PASS in about 1,234 requests, 1 min 23 s at this traffic",
+        "false alarms: 1 % a rollout, 0.083 % a gate and stage",
+        "gate tail in the stage 5 % cannot be decided",
+        "the candidate failed 7 requests of clients in the whole rollout, of 50 at most",
+        "the champion fails as well: 90 failed of 200",
+        "it says: dry run: would climb: stage passed",
+        "stepped down once; the next gate that fails rolls back",
+        "past the deadline of the stage",
+    ):
+        assert words in " ".join(shown.split()), words
+    fallen = replace(guarded, phase=Phase.ROLLED_BACK)
+    assert line_with("since", terminal.model_view(replace(MODEL, rollout=fallen))) == (
+        "since the rollback: the champion fails as well: 90 failed of 200"
+    )
+    assert shown.count("in about") == 1, "a gate that has its verdict needs no forecast"
+
+
+def test_a_gate_without_a_verdict_in_sight_says_so() -> None:
+    stuck = replace(ROLLOUT, forecasts=(Forecast("latency", Verdict.INSUFFICIENT, None, None),))
+    assert (
+        line_with("in sight", terminal.model_view(replace(MODEL, rollout=stuck)))
+        == "no verdict in sight at these rates"
+    )

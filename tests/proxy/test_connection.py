@@ -140,6 +140,7 @@ UNLAWFUL: dict[str, bytes] = {
     "interim with a body": b"HTTP/1.1 150 X\r\ncontent-length: 2\r\n\r\nab" + whole(b"hi"),
     "interim for ever": b"HTTP/1.1 103 X\r\n\r\n" * (MAX_INTERIM + 1) + whole(b"hi"),
     "too many fields": b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * (MAX_HEADERS + 1) + b"content-length: 0\r\n\r\n",
+    "head of too many bytes": whole(b"hi", 200, "a: " + "b" * MAX_HEAD_BYTES),
     "head without end": b"HTTP/1.1 200 OK\r\na: " + b"b" * (MAX_HEAD_BYTES * 8),
 }
 

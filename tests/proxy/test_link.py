@@ -286,3 +286,13 @@ def test_stopping_pushes_what_is_left(background: Background, control: ControlEn
     linked.stop()
     assert _answers(control) == 3
     assert control.window("m") == linked.worker.windows.of(ROUTE) != Window()
+
+
+def test_stopping_pushes_again_what_is_on_its_way(background: Background, control: ControlEnd) -> None:
+    control.hanging = True
+    linked = Linked(background, control)
+    linked.count(3)
+    eventually(lambda: control.unheard)
+    control.hanging = False
+    linked.stop()
+    assert _answers(control) == 3

@@ -93,6 +93,25 @@ def test_agreement_counts_every_pair_once(drawn: list[Comparison]) -> None:
     assert tally.rows == sum(one.rows for one in drawn if not one.skipped)
 
 
+@given(st.lists(comparisons))
+def test_coverage_is_the_share_of_what_could_be_compared(drawn: list[Comparison]) -> None:
+    tally = AgreementTally()
+    for comparison in [*drawn, Comparison(skipped="not_both_succeeded")]:
+        tally.observe(comparison)
+    assert tally.comparable == len(drawn)
+    assert tally.coverage == (tally.compared / len(drawn) if drawn else None)
+    assert tally.gaps.total == tally.compared
+
+
+def test_gaps_of_any_size_can_be_pushed() -> None:
+    window = Window()
+    for gap in (0.0, 1e-9, 0.02, 1e300):
+        window.agreement.observe(Comparison(rows=1, largest_gap=gap))
+    (sample,) = decode_push(encode_push(Push("w", 1, (Sample("m", 1, window),)))).samples
+    assert sample.window == window
+    assert sample.window.agreement.gaps.above(0.019) == 2
+
+
 @given(windows(), windows())
 def test_every_copy_that_was_offered_is_sent_or_dropped(a: Window, b: Window) -> None:
     tally = merge(a, b).shadow

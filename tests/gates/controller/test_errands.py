@@ -48,7 +48,7 @@ async def test_a_rollout_is_begun_and_finished_with_its_decisions() -> None:
         assert (facts, by, at) == (FACTS, "configuration", desk.clock.wall())
         assert isinstance(parameters, Mapping)
         assert parameters["plan/1_ramp"] == "5 %, 10 s, 100 requests"
-        assert parameters["gate/errors"] == "critical: 5.00 % errors"
+        assert parameters["gate/errors"] == "critical: at most 5.00 % errors"
         outcome, by, reason, _, decisions = finish
         assert (outcome, by, reason) == ("rolled_back", "ada", "smoke")
         assert isinstance(decisions, Sequence)

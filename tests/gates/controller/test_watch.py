@@ -13,10 +13,11 @@ from gates.decision import Rollout
 from gates.phases import CLIMBING
 from gates.ports import StageClock
 from proxy.snapshot import Phase
-from proxy.window import Window
+from proxy.window import Window, merge
 from tests.control import PLAN, TERMS
 
 ROLLOUT = Rollout("r1", "m", "40", "42", "ada", TERMS, Phase.RAMP, position=1, begun=3, epoch=5)
+KEPT = StageClock("r1", 5, 4.0)
 
 steps = st.lists(st.tuples(st.floats(0, 10), st.booleans()), max_size=20)
 
@@ -43,14 +44,14 @@ def test_the_clock_adds_up_the_gaps_between_two_looks_that_were_both_routed(move
 
 @pytest.mark.parametrize("phase", sorted(set(Phase) - set(CLIMBING)))
 def test_it_stands_while_the_rollout_does(phase: Phase) -> None:
-    watch = Watch(replace(ROLLOUT, phase=phase), 4.0)
+    watch = Watch(replace(ROLLOUT, phase=phase), KEPT)
     for now in range(9):
         watch.run(float(now), routed=True)
     assert watch.seen.elapsed == 4.0
 
 
 def test_a_new_stage_starts_at_nothing_and_a_pause_does_not() -> None:
-    watch = Watch(ROLLOUT, 4.0)
+    watch = Watch(ROLLOUT, KEPT)
     watch.observe(window(served=5))
     watch.follow(replace(ROLLOUT, phase=Phase.PAUSED))
     assert (watch.seen.elapsed, watch.seen.requests) == (4.0, 5)
@@ -59,12 +60,12 @@ def test_a_new_stage_starts_at_nothing_and_a_pause_does_not() -> None:
 
 
 def test_an_ended_rollout_keeps_what_was_seen() -> None:
-    watch = Watch(ROLLOUT, 4.0)
+    watch = Watch(ROLLOUT, KEPT)
     watch.observe(window(served=5))
-    seen = watch.seen
+    seen, clock = watch.seen, watch.clock
     watch.follow(replace(ROLLOUT, phase=Phase.ROLLED_BACK, epoch=9))
     assert watch.seen is seen
-    assert not watch.clock_moved
+    assert watch.clock == clock
 
 
 def test_the_same_window_is_not_judged_twice() -> None:
@@ -81,11 +82,49 @@ def test_the_clock_is_kept_when_it_moved_and_by_its_stage() -> None:
     for now in (1.0, 2.0):
         watch.run(now, routed=True)
         moved.append(watch.clock_moved)
-    assert watch.clock == StageClock("r1", 5, 1.0)
+    assert watch.clock == StageClock("r1", 5, 1.0, 1.0)
     for kept in (StageClock("r1", 4, 1.0), watch.clock):
         watch.clock_kept(kept)
         moved.append(watch.clock_moved)
-    assert moved == [False, False, True, True, False]
+    watch.observe(window(served=5))
+    moved.append(watch.clock_moved)
+    assert moved == [False, False, True, True, False, True]
+
+
+def test_the_age_runs_without_workers_and_not_while_people_are_waited_for() -> None:
+    watch = Watch(ROLLOUT)
+    for now in range(5):
+        watch.run(float(now), routed=False)
+    watch.follow(replace(ROLLOUT, phase=Phase.PAUSED))
+    for now in range(5, 60):
+        watch.run(float(now), routed=True)
+    assert (watch.seen.elapsed, watch.seen.age) == (0.0, 4.0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=8), st.integers(0, 8))
+def test_a_restart_changes_nothing_of_the_evidence(ticks: list[tuple[int, int]], restart: int) -> None:
+    """Kept between any two looks and taken up again, the evidence is to the bit what it would have been."""
+    went_on, restarted, total = Watch(ROLLOUT), Watch(ROLLOUT), Window()
+    for number, (served, failed) in enumerate(ticks):
+        if number == restart:
+            restarted = Watch(ROLLOUT, restarted.clock)
+        tick = Window()
+        for answer in range(served + failed):
+            tick.candidate.observe(200 if answer < served else 500, 0.01)
+        total = merge(total, tick)
+        went_on.observe(total)
+        restarted.observe(total)
+    assert restarted.evidence == went_on.evidence
+    assert restarted.seen == went_on.seen
+
+
+def test_requests_failed_before_this_stage_count_as_bad_answers() -> None:
+    watch, seen = Watch(ROLLOUT), Window()
+    seen.candidate.observe(500, 0.01)
+    watch.observe(seen, failed_before=3)
+    assert watch.seen.bad_answers == 4
+    watch.observe(seen, failed_before=5)
+    assert watch.seen.bad_answers == 6
 
 
 def test_requests_are_copies_in_shadow_and_served_answers_later() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gates.checks import Budget, Gate
-from gates.plan import Plan, Stage
+from gates.plan import Deadline, Plan, Stage
 from gates.settings import MlflowSettings, ModelSettings, Problem, Settings, SettingsError, load
 from gates.settings.notation import Address
 from proxy.snapshot import AgreementSpec, ModelRoute, Origin, ShadowPolicy, Snapshot, Sticky, Target
@@ -41,7 +41,20 @@ models:
     timeout: 500ms
     max_body: 1MB
     shadow: {percent: 0.05, max_in_flight: 3, max_bytes: 2KiB, timeout: 3}
-    agreement: {kind: auto, tolerance: {relative: 0, absolute: 2}, max_body: 9}
+    agreement:
+      kind: label
+      format: json
+      path: result.labels
+      ignore: [id, meta.*.at]
+      tolerance: {relative: 0, absolute: 2, precision: float32}
+      classes: [cat, dog]
+      threshold: 0.25
+      top_k: 3
+      min_overlap: 1
+      min_correlation: -0.5
+      max_body: 9
+      cpu_percent: 12.5
+      noise_probe_percent: 0.5
     plan:
       shadow: {min_duration: 1m, min_requests: 7}
       steps:
@@ -50,8 +63,15 @@ models:
         - {percent: 50, min_requests: 0}
         - {percent: 100, min_duration: 0}
       bake: {min_duration: 2d, min_requests: 4}
+      on_fail: step_down
+      max_bad_answers: 50
+      deadline: {after: 3h, then: roll_back}
+      cool_down: 90s
+      dry_run: true
     gates:
-      error_rate: {max: 0.5%}
+      error_rate: {max: 0.5%, against: champion, margin: 120%}
+      champions: {metric: latency, against: champion}
+      patient: {metric: agreement, min: 90%, scope: bake, min_requests: 6}
       slow: {metric: latency, quantile: p99.9, max: 250ms, severity: advisory}
       median: {metric: latency, quantile: p50, max: 10ms}
       usual: {metric: latency, max: 3s}
@@ -105,7 +125,23 @@ def test_every_key_is_read(loaded: Load) -> None:
         timeout=0.5,
         max_body=1_000_000,
         shadow=ShadowPolicy(5, 3, 2048, 3.0),
-        agreement=AgreementSpec(0, 2, 9),
+        agreement=AgreementSpec(
+            relative=0,
+            absolute=2,
+            max_body=9,
+            kind="label",
+            format="json",
+            path="result.labels",
+            ignore=("id", "meta.*.at"),
+            precision="float32",
+            classes=("cat", "dog"),
+            threshold=0.25,
+            top_k=3,
+            min_overlap=1,
+            min_correlation=-0.5,
+            cpu_bp=1250,
+            noise_bp=50,
+        ),
         plan=Plan(
             Stage(0, 60.0, 7),
             (
@@ -115,9 +151,16 @@ def test_every_key_is_read(loaded: Load) -> None:
                 Stage(10_000, 0.0, 0),
             ),
             Stage(10_000, 172_800.0, 4),
+            on_fail="step_down",
+            max_bad_answers=50,
+            deadline=Deadline(10_800.0, "roll_back"),
+            cool_down=90.0,
+            dry_run=True,
         ),
         gates=(
-            Gate("error_rate", "error_rate", 0.005),
+            Gate("error_rate", "error_rate", 0.005, margin=1.2),
+            Gate("champions", "latency", 0.0, margin=0.5),
+            Gate("patient", "agreement", 0.9, scope="bake", min_requests=6),
             Gate("slow", "latency", 0.25, 0.999, "advisory"),
             Gate("median", "latency", 0.01, 0.5),
             Gate("usual", "latency", 3.0, 0.99),
@@ -147,6 +190,7 @@ def test_what_is_left_out_has_the_defaults_of_the_planes(loaded: Load, tmp_path:
             Stage(0, 86_400.0, 5000),
             tuple(Stage(percent * 100, 1800.0, 500) for percent in (1, 5, 10, 25, 50, 100)),
             Stage(10_000, 86_400.0, 0),
+            cool_down=3600.0,
         ),
         gates=(Gate("error_rate", "error_rate", 0.01),),
         budget=Budget(),
@@ -241,10 +285,21 @@ def test_a_bad_file_is_told_with_line_and_key(loaded: Load, text: str, line: int
         ("shadow: {max_in_flight: '5'}", "shadow.max_in_flight", "expected a valid integer, found a text"),
         ("shadow: {timeout: 0s}", "shadow.timeout", "above 0"),
         ("shadow: [1]", "shadow", "expected a mapping, found a list"),
-        ("agreement: {kind: json}", "agreement.kind", "expected 'auto'"),
+        ("agreement: {kind: fuzzy}", "agreement.kind", "expected 'auto', 'label'"),
+        ("agreement: {format: xml}", "agreement.format", "expected 'auto', 'mlflow'"),
+        ("agreement: {path: a.b}", "agreement.path", "expected format: json beside it"),
+        ("agreement: {format: json, path: a..b}", "agreement.path", "expected a dotted path of keys"),
+        ("agreement: {ignore: [a b]}", "agreement.ignore[0]", "expected a dotted path of keys"),
+        ("agreement: {classes: [a]}", "agreement.classes", "expected kind: label beside them"),
+        ("agreement: {kind: label, classes: [a, a]}", "agreement.classes", "expected each class once"),
+        ("agreement: {threshold: 1}", "agreement.threshold", "less than 1"),
+        ("agreement: {top_k: 0}", "agreement.top_k", "greater than or equal to 1"),
+        ("agreement: {min_overlap: 1.1}", "agreement.min_overlap", "less than or equal to 1"),
+        ("agreement: {min_correlation: -2}", "agreement.min_correlation", "greater than or equal to -1"),
+        ("agreement: {cpu_percent: 20%}", "agreement.cpu_percent", "without the % sign"),
+        ("agreement: {noise_probe_percent: 101}", "agreement.noise_probe_percent", "from 0 to 100"),
         ("agreement: {tolerance: {relative: -1}}", "agreement.tolerance.relative", "greater than or equal to 0"),
         ("agreement: {tolerance: 0.1}", "agreement.tolerance", "expected a mapping, found 0.1"),
-        ("agreement: {noise_probe_percent: 1}", "agreement.noise_probe_percent", "unknown key"),
         ("plan: {steps: []}", "plan.steps", "expected at least one"),
         ("plan: {steps: {percent: 100}}", "plan.steps", "expected a valid list, found a mapping"),
         ("plan: {steps: [{min_requests: 1}]}", "plan.steps[0].percent", "is missing: The percentage of requests"),
@@ -258,6 +313,13 @@ def test_a_bad_file_is_told_with_line_and_key(loaded: Load, text: str, line: int
         ("plan: {steps: [{percent: 5, aproval: true}, {percent: 100}]}", "plan.steps[0].aproval", "mean approval?"),
         ("plan: {steps: [{percent: 100, approval: yes}]}", "plan.steps[0].approval", "boolean, found a text"),
         ("plan: {bake: {min_requests: 1.5}}", "plan.bake.min_requests", "expected a valid integer, found 1.5"),
+        ("plan: {on_fail: stop}", "plan.on_fail", "expected 'roll_back' or 'step_down'"),
+        ("plan: {steps: [{percent: 100}], on_fail: step_down}", "plan.on_fail", "no lower step"),
+        ("plan: {max_bad_answers: 0}", "plan.max_bad_answers", "greater than or equal to 1"),
+        ("plan: {deadline: 3h}", "plan.deadline", "expected a mapping"),
+        ("plan: {deadline: {then: alert}}", "plan.deadline.after", "is missing: The time that a stage may take"),
+        ("plan: {deadline: {after: 0s}}", "plan.deadline.after", "above 0"),
+        ("plan: {dry_run: maybe}", "plan.dry_run", "boolean, found a text"),
         ("plan: {bake: {percent: 100}}", "plan.bake.percent", "unknown key; expected min_duration or min_requests"),
         ("gates: []", "gates", "expected a mapping, found a list"),
         ("gates: {a: 1%}", "gates.a", "expected a mapping, found a text"),
@@ -281,6 +343,14 @@ def test_a_bad_file_is_told_with_line_and_key(loaded: Load, text: str, line: int
         ("gates: {a: {metric: latency, max: 2001ms}}", "gates.a.max", "expected at most 2s"),
         ("gates: {a: {metric: latency, max: 1s, quantile: 99}}", "gates.a.quantile", "expected a quantile"),
         ("gates: {a: {metric: latency, max: 1s, severity: crit}}", "gates.a.severity", "'critical' or 'advisory'"),
+        ("gates: {latency: {quantile: p95}}", "gates.latency.max", "is missing: name the latency"),
+        ("gates: {latency: {max: 1s, margin: 5%}}", "gates.latency.margin", "without against: champion"),
+        ("gates: {latency: {max: 1s, against: candidate}}", "gates.latency.against", "expected 'champion'"),
+        ("gates: {latency: {against: champion, margin: 0.5}}", "gates.latency.margin", "its % sign, such as 50%"),
+        ("gates: {error_rate: {against: champion}}", "gates.error_rate.max", "is missing: The largest share"),
+        ("gates: {error_rate: {max: 1%, scope: live}}", "gates.error_rate.scope", "'shadow', 'ramp', 'bake' or 'all'"),
+        ("gates: {agreement: {min: 98%, against: champion}}", "gates.agreement.against", "unknown key"),
+        ("gates: {agreement: {min: 98%, min_requests: -1}}", "gates.agreement.min_requests", "greater than or equal"),
         ("gates: {a b: {metric: error_rate, max: 1%}}", "gates.'a b'", "expected a name of letters"),
         ("gates: {latency: {metric: latency, mx: 1s, max: 1s}}", "gates.latency.mx", "did you mean max?"),
         ("gates: {a: {metric: error_rate, max: 1%}, a: {metric: error_rate, max: 2%}}", "gates.a", "stands twice"),

@@ -1,0 +1,136 @@
+"""What differs between SQLite and PostgreSQL, and what a URL of either may give away: engines, clocks, upserts,
+passwords."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Float,
+    Table,
+    create_engine,
+    event,
+    literal_column,
+    make_url,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from gates.ports import StoreError
+
+BUSY_SECONDS = 1.0
+CONNECT_SECONDS = 2
+IDLE_SECONDS = 2.0
+"""What a transaction may rest: a controller that is stopped amid a commit must not hold up the one that takes over."""
+
+_POSTGRES: Mapping[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "tcp_user_timeout": 5_000,  # milliseconds until a server that is out of reach is given up
+    "application_name": "penstock",
+}
+_INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+_NOW: Mapping[str, ColumnElement[float]] = {
+    "sqlite": literal_column("(julianday('now') - 2440587.5) * 86400.0", Float),
+    "postgresql": literal_column("extract(epoch FROM clock_timestamp())::float8", Float),
+}
+_SECRETS = ("password", "sslpassword")
+"""The options of a URL's query that the driver takes secrets from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An engine that has opened nothing yet. `insert` makes a statement that can upsert, `now` is the seconds since the
+    epoch by the database's clock."""
+
+    engine: Engine
+    insert: Callable[[Table], sqlite.Insert | postgresql.Insert]
+    now: ColumnElement[float]
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is a file that is not there: connecting would make it."""
+        file = self.engine.url.database
+        return self.engine.dialect.name == "sqlite" and not (file and Path(file).is_file())
+
+    def failure(self, error: Exception | str) -> StoreError:
+        """What went wrong, in a line that names the store and tells no password."""
+        return _failure(self.engine.url, error)
+
+
+def database(url: str) -> Database:
+    """Raises StoreError for a URL that names no known database or a driver that is not installed."""
+    try:
+        parsed = make_url(url)
+    except (SQLAlchemyError, ValueError):
+        raise StoreError("store: expected sqlite:///file or postgresql+psycopg://user@host/database") from None
+    try:
+        engine = _engine(parsed)
+    except ImportError as error:
+        raise StoreError(f"store: the database's driver is not installed: {error}") from None
+    except (SQLAlchemyError, TypeError) as error:
+        raise _failure(parsed, error) from None
+    return Database(engine, _INSERTS[engine.dialect.name], _NOW[engine.dialect.name])
+
+
+def _engine(url: URL) -> Engine:
+    match url.get_backend_name():
+        case "sqlite":
+            engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+            event.listen(engine, "connect", _open_sqlite)
+            event.listen(engine, "begin", _begin_immediate)
+            return engine
+        case "postgresql":
+            engine = create_engine(url, pool_pre_ping=True, connect_args=dict(_POSTGRES))
+            event.listen(engine, "begin", _bound_waits)
+            return engine
+    raise StoreError(f"store: expected sqlite:///file or postgresql+psycopg://..., not {url.drivername}")
+
+
+def _open_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    """A write-ahead log, so that a reader never holds up a commit; and `synchronous` at FULL, because NORMAL may forget
+    the last commits when the machine loses power: a rollback that clients have seen must not be undone by that."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock first: a transaction that reads and then writes would fail, not wait, where another wrote
+    between."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _bound_waits(connection: Connection) -> None:
+    """Neither wait long for another's lock nor be waited for; in each transaction, for a pooler may give each of them
+    another session."""
+    idle, lock = int(IDLE_SECONDS * 1000), int(BUSY_SECONDS * 1000)
+    connection.exec_driver_sql(
+        f"SELECT set_config('idle_in_transaction_session_timeout', '{idle}', true), "
+        f"set_config('lock_timeout', '{lock}', true)"
+    )
+
+
+def _failure(url: URL, error: Exception | str) -> StoreError:
+    """Drivers take passwords from the query too, and some errors quote what they were given."""
+    text = " ".join(str(getattr(error, "orig", None) or error).split())
+    for secret in _secrets(url):
+        text = text.replace(secret, "***")
+    return StoreError(f"store {url.set(query={}).render_as_string(hide_password=True)}: {text}")
+
+
+def _secrets(url: URL) -> list[str]:
+    """The longest first, as they are and as a URL has them."""
+    options = [value for name in _SECRETS for value in url.normalized_query.get(name, ())]
+    plain = {str(url.password or ""), *options} - {""}
+    return sorted(plain | {quote_plus(secret) for secret in plain}, key=len, reverse=True)

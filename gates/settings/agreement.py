@@ -1,0 +1,88 @@
+"""The configuration's keys for agreement: where predictions are, when two are the same, what finding out may cost."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from gates.settings import kinds
+from gates.settings.kinds import Keys, contradiction, written
+from proxy.snapshot import AgreementSpec, Format, Kind, Precision
+
+
+class ToleranceKeys(Keys):
+    """Two numbers agree when they differ by no more than absolute + relative x the champion's."""
+
+    relative: Annotated[float, Field(ge=0)] = 0.01
+    """A part of the champion's number: 0.01 is one hundredth of it."""
+    absolute: Annotated[float, Field(ge=0)] = 0.001
+    """In the predictions' own unit."""
+    precision: Precision = "float64"
+    """What the models compute in: numbers that it cannot tell apart agree. V2 answers declare their own."""
+
+
+class AgreementKeys(Keys):
+    """When two answers count as the same prediction."""
+
+    kind: Kind = "auto"
+    """What is predicted. auto goes by the answers: whole numbers and texts are labels, other numbers are measured."""
+    format: Format = "auto"
+    """How the answers are written. auto goes by the path of the request and the shape of the answer."""
+    path: kinds.JsonPath | None = None
+    """Where the predictions stand in a plain JSON answer, with format json: keys with a dot between levels."""
+    ignore: list[kinds.JsonPath] = written([])
+    """What is left out of each prediction: keys with a dot between levels; * is any key, and lists are gone through."""
+    tolerance: ToleranceKeys = written({})
+    """How far apart two numbers may be."""
+    classes: list[kinds.Title] = written([])
+    """With kind label: the labels of a vector of probabilities, in its order; the most probable one is compared."""
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """With kind probability: two probabilities on two sides of it are two decisions."""
+    top_k: Annotated[int, Field(ge=1)] = 10
+    """How many places of a ranking, or neighbours of an embedding within its batch, are compared."""
+    min_overlap: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """The least part that rankings, neighbours or the words of texts have in common, from 0 to 1."""
+    min_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.8
+    """The least rank correlation (Spearman) of the items that two rankings have in common."""
+    max_body: kinds.Size = written("1MiB")
+    """Longer answers are not compared; of encoded ones, such as gzip, also what they hold."""
+    cpu_percent: kinds.BasisPoints = written(20)
+    """The most of each worker's time that goes into comparing; pairs beyond it are counted, and not compared."""
+    noise_probe_percent: kinds.BasisPoints = written(0)
+    """The percentage of requests that the champion gets a second time, to see how often it differs from itself."""
+
+    @field_validator("path")
+    @classmethod
+    def _in_json(cls, path: str | None, info: ValidationInfo) -> str | None:
+        if path is not None and info.data.get("format", "json") != "json":
+            raise contradiction("expected format: json beside it, as other formats say where predictions stand")
+        return path
+
+    @field_validator("classes")
+    @classmethod
+    def _of_labels(cls, classes: list[str], info: ValidationInfo) -> list[str]:
+        if classes and info.data.get("kind", "label") != "label":
+            raise contradiction("expected kind: label beside them")
+        if len(set(classes)) < len(classes):
+            raise contradiction("expected each class once")
+        return classes
+
+    def spec(self) -> AgreementSpec:
+        return AgreementSpec(
+            relative=self.tolerance.relative,
+            absolute=self.tolerance.absolute,
+            max_body=self.max_body,
+            kind=self.kind,
+            format=self.format,
+            path=self.path or "",
+            ignore=tuple(self.ignore),
+            precision=self.tolerance.precision,
+            classes=tuple(self.classes),
+            threshold=self.threshold,
+            top_k=self.top_k,
+            min_overlap=self.min_overlap,
+            min_correlation=self.min_correlation,
+            cpu_bp=self.cpu_percent,
+            noise_bp=self.noise_probe_percent,
+        )

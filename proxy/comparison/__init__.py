@@ -1,0 +1,153 @@
+"""Do two answers say the same? Total: whatever two upstreams sent, the result is a Comparison and never an
+exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from proxy.comparison.embeddings import neighbours_kept
+from proxy.comparison.rankings import ranking_difference
+from proxy.comparison.result import Comparison
+from proxy.comparison.texts import text_difference
+from proxy.comparison.values import Walk
+from proxy.formats import Answer, AnsweredError, Predictions, Unfit, Unreadable, predictions
+from proxy.snapshot import AgreementSpec
+
+__all__ = ["Answer", "Comparison", "compare"]
+
+_NOT_BOTH = "not_both_succeeded"
+_AGREED = Comparison()
+
+
+def compare(champion: Answer, candidate: Answer, spec: AgreementSpec, path: bytes = b"") -> Comparison:
+    """Compare what the two answered to one request to `path`, the champion's answer being the measure.
+
+    Only pairs of successes are compared: a failure counts as an error of its own arm, not as a disagreement."""
+    if not (champion.succeeded and candidate.succeeded):
+        return Comparison(skipped=_NOT_BOTH, candidate_failure=_rejection(champion, candidate))
+    if champion.body is None or candidate.body is None:
+        return Comparison(skipped="body_too_large")
+    if champion.body == candidate.body and champion.encoding == candidate.encoding:
+        return _AGREED
+    left, right = _read(champion, spec, path), _read(candidate, spec, path)
+    if isinstance(left, Predictions) and isinstance(right, Predictions):
+        try:
+            return _compared(left, right, spec)
+        except RecursionError:
+            return Comparison(skipped="too_deep")
+    return _not_both_read(left, right)
+
+
+def _rejection(champion: Answer, candidate: Answer) -> str:
+    """A candidate that rejects (4xx) what the champion answered (2xx) has failed: MLflow's scoring server answers 400
+    when the model itself crashes."""
+    return "status_4xx" if champion.succeeded and 400 <= candidate.status < 500 else ""
+
+
+def _read(answer: Answer, spec: AgreementSpec, path: bytes) -> Predictions | Unreadable:
+    try:
+        return predictions(answer, spec, path)
+    except Unreadable as unreadable:
+        return unreadable
+
+
+def _not_both_read(left: Predictions | Unreadable, right: Predictions | Unreadable) -> Comparison:
+    """What is not for us to read is skipped. An answer that tells of an error has failed; so has the candidate's when
+    it cannot be read, and the champion's can."""
+    for side in (left, right):
+        if isinstance(side, Unfit):
+            return Comparison(skipped=str(side))
+    told = [str(side) if isinstance(side, AnsweredError) else "" for side in (left, right)]
+    if any(told):
+        return Comparison(skipped=_NOT_BOTH, champion_failure=told[0], candidate_failure=told[1])
+    if isinstance(left, Unreadable):
+        return Comparison(skipped=str(left))
+    rows = max(len(left.rows), 1)
+    return Comparison("unreadable", rows=rows, rows_disagreed=rows, candidate_failure="unreadable")
+
+
+def _compared(left: Predictions, right: Predictions, spec: AgreementSpec) -> Comparison:
+    a, b = left.rows, right.rows
+    if spec.ignore:
+        a, b = _without(a, spec.ignore), _without(b, spec.ignore)
+    kind = spec.kind
+    if kind == "ranking" and not any(isinstance(row, list) for row in (*a[:1], *b[:1])):
+        a, b = [list(a)], [list(b)]  # a row for each place: the whole answer is one ranking
+    elif len(a) != len(b):
+        rows = max(len(a), len(b))
+        return Comparison("row_count", rows=rows, rows_disagreed=rows, candidate_failure=_shape_failure(left, kind))
+    if kind == "ranking":
+        return _by_row(a, b, lambda x, y: ranking_difference(x, y, spec))
+    walk = Walk.under(spec, max(left.resolution, right.resolution))
+    if kind == "embedding" or (kind == "auto" and left.meaning == "embedding"):
+        return _embeddings(a, b, walk)
+    if kind == "text" or (kind == "auto" and left.meaning == "text"):
+        return _by_row(a, b, lambda x, y: _message_difference(x, y, walk))
+    first, disagreed = walk.rows(a, b)
+    return Comparison(first, "", len(a), disagreed, walk.largest, "", _failure(left, right, walk, first))
+
+
+def _failure(left: Predictions, right: Predictions, walk: Walk, first: str) -> str:
+    if walk.new_nan and walk.spec.kind != "json":
+        return "new_nan"
+    if first == "shape" and isinstance(left.rows[0], list) and isinstance(right.rows[0], list):
+        return _shape_failure(left, walk.spec.kind)
+    return ""
+
+
+def _shape_failure(left: Predictions, kind: str) -> str:
+    """Where the protocol promises a row for each instance, another number of them is an error; so are vectors of
+    another length, but for fields (`json`), whose lists may be of any."""
+    return "changed_shape" if left.batch and kind != "json" else ""
+
+
+def _by_row(a: Sequence[object], b: Sequence[object], difference: Callable[[object, object], str]) -> Comparison:
+    found = list(filter(None, map(difference, a, b)))
+    return Comparison(found[0] if found else "", rows=len(a), rows_disagreed=len(found))
+
+
+def _message_difference(a: object, b: object, walk: Walk) -> str:
+    """Two texts, or two messages with tool calls, whose names and arguments are fields; anything else as values."""
+    if isinstance(a, str) and isinstance(b, str):
+        return text_difference(a, b, walk.spec.min_overlap)
+    if isinstance(a, dict) and isinstance(b, dict) and "tool_calls" in a and "tool_calls" in b:
+        if walk.difference(a["tool_calls"], b["tool_calls"]):
+            return "tool_calls"
+        return _message_difference(a.get("content"), b.get("content"), walk)
+    if any(isinstance(side, dict) and "tool_calls" in side for side in (a, b)):
+        return "tool_calls"
+    return walk.difference(a, b)
+
+
+def _embeddings(a: Sequence[object], b: Sequence[object], walk: Walk) -> Comparison:
+    """Vectors that agree number by number need no neighbours. NaN is never a vector's."""
+    first, disagreed = walk.rows(a, b)
+    if not first:
+        return Comparison(rows=len(a), largest_gap=walk.largest)
+    if walk.new_nan:
+        return Comparison("new_nan", rows=len(a), rows_disagreed=disagreed, candidate_failure="new_nan")
+    kept = neighbours_kept(a, b, walk.spec.top_k)
+    if kept is None:
+        return Comparison(skipped="no_neighbours")
+    lost = sum(share < walk.spec.min_overlap for share in kept)
+    mean = sum(kept) / len(kept)
+    return Comparison("neighbours" if mean < walk.spec.min_overlap else "", rows=len(kept), rows_disagreed=lost)
+
+
+def _without(rows: Sequence[object], ignored: Sequence[str]) -> list[object]:
+    pruned = list(rows)
+    for path in ignored:
+        pruned = [_pruned(row, path.split(".")) for row in pruned]
+    return pruned
+
+
+def _pruned(value: object, path: Sequence[str]) -> object:
+    """The value without what stands at `path`; lists on the way are gone through, and `*` is any key."""
+    if isinstance(value, list):
+        return [_pruned(item, path) for item in value]
+    if not isinstance(value, dict):
+        return value
+    step, *further = path
+    if not further:
+        return {key: item for key, item in value.items() if step not in (key, "*")}
+    return {key: _pruned(item, further) if step in (key, "*") else item for key, item in value.items()}

@@ -1,0 +1,183 @@
+"""Values side by side: labels, numbers, and whatever holds them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import cast
+
+from proxy.snapshot import AgreementSpec
+
+_RESOLUTIONS = {"float64": 0.0, "float32": 2.0**-23, "float16": 2.0**-10}
+_NUMBER = (int, float)  # a tuple is asked three times as fast as a union
+_SCALARS = frozenset((int, str, bool))
+_TRUTH = {"true": "1", "false": "0"}
+
+
+@dataclass(slots=True)
+class Walk:
+    """A walk through two values under one spec. It remembers the largest gap between two numbers, and whether the
+    candidate has no number where the champion has one.
+
+    `relative` is the relative tolerance: no finer than the number type that the answers or the spec declare."""
+
+    spec: AgreementSpec
+    relative: float
+    largest: float = 0.0
+    new_nan: bool = False
+
+    @classmethod
+    def under(cls, spec: AgreementSpec, resolution: float = 0.0) -> Walk:
+        return cls(spec, max(spec.relative, resolution, _RESOLUTIONS[spec.precision]))
+
+    def rows(self, champion: Sequence[object], candidate: Sequence[object]) -> tuple[str, int]:
+        """The first difference, and in how many rows there is one. Both have the same number of rows."""
+        if self.spec.kind == "label":
+            return _first_of(map(self._label, champion, candidate))
+        vectors = _vectors(champion, candidate)
+        if vectors and not self._in_order(*vectors)[0]:
+            return "", 0  # most agree, and need no walk through each
+        return self._in_order(champion, candidate, whole=True)
+
+    def _in_order(
+        self, champion: Sequence[object], candidate: Sequence[object], whole: bool = False
+    ) -> tuple[str, int]:
+        """The common cases without a call for each value: two close floats, two equal scalars; and with `whole`, two
+        equal rows, which is asked at one depth alone lest deep values be gone through at each of theirs."""
+        absolute, relative = self.spec.absolute, self.relative
+        largest, first, disagreed = self.largest, "", 0
+        decides, threshold, infinity = self.spec.kind == "probability", self.spec.threshold, math.inf
+        for a, b in zip(champion, candidate, strict=True):
+            if type(a) is float and type(b) is float:
+                gap = a - b if a > b else b - a
+                within = gap <= absolute + relative * (a if a > 0 else -a) < infinity
+                if within and not (decides and (a >= threshold) is not (b >= threshold)):
+                    if gap > largest:
+                        largest = gap
+                    continue
+            elif (whole or type(a) in _SCALARS) and a == b:
+                continue
+            finding = self.difference(a, b)
+            if finding:
+                disagreed += 1
+                first = first or finding
+        self.largest = max(self.largest, largest)
+        return first, disagreed
+
+    def difference(self, a: object, b: object) -> str:
+        """The name of the first difference between two values, "" where they agree."""
+        if isinstance(a, _NUMBER) and isinstance(b, _NUMBER):
+            return self._number(a, b)
+        if isinstance(a, list) and isinstance(b, list):
+            return self._in_order(a, b)[0] if len(a) == len(b) else "shape"
+        if isinstance(a, dict) and isinstance(b, dict):
+            return self._mapping(a, b)
+        if (a is None or b is None) and isinstance(a if b is None else b, float | int):
+            return self._missing(a, b)
+        if type(a) is not type(b):
+            return "label_or_probability" if _is_label_beside_probability(a, b) else "type"
+        return "" if a == b else "value"
+
+    def _number(self, a: float, b: float) -> str:
+        """Two whole numbers are labels or counts and must be equal, unless they are measured; a tolerance is for
+        measured numbers."""
+        if isinstance(a, int) and isinstance(b, int) and self.spec.kind in ("auto", "label", "json"):
+            return "" if a == b else "label"
+        try:
+            a, b = float(a), float(b)
+        except OverflowError:
+            return "" if a == b else "number"  # a whole number beyond every float
+        if math.isnan(a) or math.isnan(b):
+            return self._missing(a, b)
+        if a == b:
+            return ""
+        gap = abs(a - b)
+        if math.isinf(gap):
+            return "infinite"
+        self.largest = max(self.largest, gap)
+        if self.spec.kind == "probability" and (a >= self.spec.threshold) is not (b >= self.spec.threshold):
+            return "flip"
+        return "" if gap <= self.spec.absolute + self.relative * abs(a) else "number"
+
+    def _missing(self, a: object, b: object) -> str:
+        """NaN and null are no number; two of them agree."""
+        if _is_number(a):
+            self.new_nan = True
+            return "new_nan"
+        return "lost_nan" if _is_number(b) else ""
+
+    def _mapping(self, a: Mapping[str, object], b: Mapping[str, object]) -> str:
+        if a.keys() != b.keys():
+            return "fields"
+        for key, value in a.items():
+            other = b[key]
+            if not (type(value) in _SCALARS and value == other) and (finding := self.difference(value, other)):
+                return finding
+        return ""
+
+    def _label(self, a: object, b: object) -> str:
+        left, right = label_of(a, self.spec.classes), label_of(b, self.spec.classes)
+        if left == right:
+            return ""
+        if _is_number(a) and (b is None or b != b):
+            self.new_nan = True
+            return "new_nan"
+        if isinstance(a, list) and isinstance(b, list) and not self.spec.classes:
+            return self.difference(a, b)
+        return "label_or_probability" if _is_label_beside_probability(a, b) else "label"
+
+
+def _vectors(champion: Sequence[object], candidate: Sequence[object]) -> tuple[list[object], list[object]] | None:
+    """All the rows' numbers in a row, where the rows are lists of the same lengths on both sides."""
+    if not set(map(type, champion)) == set(map(type, candidate)) == {list}:
+        return None
+    left, right = cast("Sequence[list[object]]", champion), cast("Sequence[list[object]]", candidate)
+    if list(map(len, left)) != list(map(len, right)):
+        return None
+    return list(chain.from_iterable(left)), list(chain.from_iterable(right))
+
+
+def _first_of(findings: map[str]) -> tuple[str, int]:
+    found = list(filter(None, findings))
+    return (found[0] if found else ""), len(found)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and value == value
+
+
+def label_of(value: object, classes: Sequence[str] = ()) -> object:
+    """One spelling for `1`, `1.0`, `true` and `"1"`; a vector of probabilities is its most probable class, where the
+    order of the classes is declared."""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, int | float):
+        return str(value) if not isinstance(value, int) or value.bit_length() < 64 else value
+    if isinstance(value, str):
+        text = value.strip()
+        return _TRUTH.get(text.lower(), text)
+    if isinstance(value, list) and value and len(value) == len(classes) and all(map(_is_number, value)):
+        return label_of(classes[value.index(max(value))])
+    return value
+
+
+def _is_label_beside_probability(a: object, b: object) -> bool:
+    """Whether one is a label, and the other a probability or a vector of them."""
+    return (_is_label(a) and _is_probability(b)) or (_is_label(b) and _is_probability(a))
+
+
+def _is_label(value: object) -> bool:
+    return isinstance(value, str | int) or (isinstance(value, float) and value.is_integer())
+
+
+def _is_probability(value: object) -> bool:
+    if isinstance(value, float):
+        return 0 < value < 1
+    if not isinstance(value, list) or not value:
+        return False
+    parts = [part for part in islice(value, 10_000) if isinstance(part, int | float) and 0 <= part <= 1]
+    return len(parts) == len(value) and abs(sum(parts) - 1) < 0.01

@@ -1,0 +1,80 @@
+"""Find the predictions in the body of an answer: MLflow, KServe V1, TensorFlow Serving, V2, OpenAI, plain JSON.
+
+A format is recognised by the path of the request and the shape of the answer, or named in the configuration."""
+
+from __future__ import annotations
+
+from proxy.formats import openai, tensors
+from proxy.formats.answer import Answer
+from proxy.formats.encodings import decoded
+from proxy.formats.predictions import AnsweredError, Predictions, Unfit, Unreadable, parse
+from proxy.formats.rows import in_columns, in_rows, unwrapped
+from proxy.snapshot import AgreementSpec, Format
+
+__all__ = ["Answer", "AnsweredError", "Predictions", "Unfit", "Unreadable", "predictions"]
+
+_INFERENCE_HEADER = b"inference-header-content-length"
+
+
+def predictions(answer: Answer, spec: AgreementSpec, path: bytes = b"") -> Predictions:
+    """The predictions of a successful answer to a request to `path`.
+
+    Raises Unreadable for a body that has none, AnsweredError for one that tells of an error, Unfit for one that is
+    not for us to read."""
+    body = answer.body
+    if body is None:
+        raise Unfit("body_too_large")
+    fields = dict(answer.fields)
+    if b"content-encoding" in fields:
+        body = decoded(body, fields[b"content-encoding"].decode("latin-1").lower(), spec.max_body)
+    if _INFERENCE_HEADER in fields:
+        return tensors.in_binary(body, fields[_INFERENCE_HEADER])
+    content_type = fields.get(b"content-type", b"").lower()
+    if b"json" in content_type or not content_type:
+        return _in_document(parse(body), spec, path)
+    if content_type.startswith(b"text/event-stream"):
+        return openai.from_events(body)
+    if spec.kind == "text" and content_type.startswith(b"text/"):
+        return Predictions((body.decode(errors="replace"),), meaning="text")
+    raise Unreadable("not_json")
+
+
+def _in_document(document: object, spec: AgreementSpec, path: bytes) -> Predictions:
+    if isinstance(document, dict):
+        found = _found(document, spec.format, path)
+        if found is not None:
+            return found
+        if _is_error(document):
+            raise AnsweredError("error_in_200")
+    if spec.format in ("kserve_v1", "tf_serving", "v2", "openai"):
+        raise Unreadable("no_predictions")
+    for step in spec.path.split(".") if spec.path else ():
+        document = document.get(step, _Missing) if isinstance(document, dict) else _Missing
+        if document is _Missing:
+            raise Unreadable("no_predictions")
+    return Predictions(unwrapped(document) if isinstance(document, list) else (document,))
+
+
+class _Missing:
+    """What a configured path leads to where it leads nowhere."""
+
+
+def _found(document: dict[str, object], format: Format, path: bytes) -> Predictions | None:
+    """The predictions of the formats that have a mark of their own. Raises Unreadable."""
+    if format == "json":
+        return None
+    if "predictions" in document and format not in ("v2", "openai"):
+        return in_rows(document["predictions"])
+    outputs = document.get("outputs")
+    if format == "v2" or (format == "auto" and tensors.is_tensors(outputs)):
+        return tensors.in_tensors(outputs) if outputs is not None else None
+    if outputs is not None and (format == "tf_serving" or (format == "auto" and b":predict" in path)):
+        return in_columns(outputs)
+    return openai.from_document(document) if format in ("auto", "openai", "mlflow") else None
+
+
+def _is_error(document: dict[str, object]) -> bool:
+    """`{"error": ...}` as KServe, Triton, TensorFlow Serving and OpenAI have it, `{"error_code": ...}` as MLflow does.
+    A number is no error: a model may predict one."""
+    error = document.get("error") or document.get("error_code")
+    return isinstance(error, str | dict) and bool(error)

@@ -1,0 +1,58 @@
+"""Rows as MLflow, KServe V1 and TensorFlow Serving write them: `predictions`, or the columns of `outputs`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+
+from proxy.formats.predictions import Predictions
+
+
+def in_rows(found: object) -> Predictions:
+    """`{"predictions": [...]}`: a row for each instance, or one that is no list."""
+    return Predictions(unwrapped(found) if isinstance(found, list) else (found,), batch=True)
+
+
+def in_columns(outputs: object) -> Predictions:
+    """TensorFlow Serving's `{"outputs": ...}`: one column, or several by name, of which each row has its part."""
+    if not isinstance(outputs, dict):
+        return in_rows(outputs)
+    return Predictions(transposed(outputs), batch=True)
+
+
+def transposed(columns: Mapping[str, object]) -> Sequence[object]:
+    """The rows of columns of the same length; columns of different ones are a single row."""
+    if len(columns) == 1:
+        (column,) = columns.values()
+        return unwrapped(column) if isinstance(column, list) else (column,)
+    lists = [unwrapped(column) for column in columns.values() if isinstance(column, list)]
+    if not columns or len(lists) < len(columns) or len(set(map(len, lists))) > 1:
+        return (dict(columns),)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+
+
+def unwrapped(rows: list[object]) -> list[object]:
+    """`[1]`, `{"0": 1}` and `{"column": 1}` are one column of one row: three spellings of the same prediction.
+
+    The first row tells for all whether there is one column."""
+    if rows and isinstance(rows[0], list | dict) and len(rows[0]) == 1:
+        return [_unwrapped(row) for row in rows]
+    return rows
+
+
+def _unwrapped(row: object) -> object:
+    if isinstance(row, list) and len(row) == 1:
+        return row[0]
+    if isinstance(row, dict) and len(row) == 1:
+        ((name, value),) = row.items()
+        return _text_of(value) if name == "b64" and isinstance(value, str) else value
+    return row
+
+
+def _text_of(encoded: str) -> str:
+    """A string tensor's element, which TensorFlow Serving writes as `{"b64": ...}` where it is bytes."""
+    try:
+        return base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return encoded

@@ -1,0 +1,81 @@
+"""The wall clock is for people: whatever it does, a stage lasts as long as it lasts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.endtoend.controlplane import MODEL, SECONDS, ControlPlane, CountingWorker, configuration, trail
+from tests.servers import eventually
+
+PLAN = {
+    "shadow": {"min_duration": "30m", "min_requests": 1},
+    "steps": [{"percent": 100, "min_duration": "30m", "min_requests": 1}],
+}
+
+
+@pytest.fixture(scope="module")
+def library() -> str:
+    """What is preloaded into a process whose clock is to be moved."""
+    faketime = shutil.which("faketime")
+    if faketime is None:
+        assert not os.environ.get("PENSTOCK_REQUIRE_SERVICES"), "faketime is missing; .ci/run shows how to get it"
+        pytest.skip("faketime is missing")
+    asked = subprocess.run([faketime, "-m", "-f", "+0", "printenv", "LD_PRELOAD"], capture_output=True, text=True)
+    return asked.stdout.strip()
+
+
+def test_no_stage_ends_early_when_the_wall_clock_jumps(library: str, tmp_path: Path) -> None:
+    url, worker, wall = f"sqlite:///{tmp_path}/penstock.db", CountingWorker(), tmp_path / "wall"
+    config = configuration(tmp_path, url, PLAN)
+    wall.write_text("+0")
+    faked = {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": str(wall),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    began = time.monotonic()
+    with ControlPlane(config, tmp_path / "log", **faked) as control:
+        shown = 0.0
+        for jump, seconds in (("+3600", 3600), ("+86400", 86_400), ("-3600", -3600)):
+            eventually(lambda: worker.poll(control) and worker.route is not None and worker.route.candidate is not None)
+            worker.traffic(2000)
+            assert worker.push(control)
+            wall.write_text(jump)
+            shown = goes_on(control, worker, shown)
+            assert control.command("pause", jump) == 200
+            assert control.command("resume", jump) == 200
+            moved = trail(url)[-1].row
+            assert abs(moved.at - time.time() - seconds) < 600, "the clock was moved"
+            assert shown <= time.monotonic() - began, "only time that went by counts"
+    assert control.process.wait(SECONDS) == -signal.SIGKILL
+    with ControlPlane(config, tmp_path / "log", **faked) as control:
+        control.until_acting()
+        shown = goes_on(control, worker, elapsed(control))
+        assert shown <= time.monotonic() - began
+    assert {link.row.event for link in trail(url)} == {"configure", "start", "pause", "resume"}
+
+
+def goes_on(control: ControlPlane, worker: CountingWorker, since: float) -> float:
+    """Wait until the stage's clock has moved on; its seconds."""
+
+    def moved() -> float:
+        worker.poll(control)
+        worker.push(control)
+        return elapsed(control) if elapsed(control) > since else 0.0
+
+    return eventually(moved)
+
+
+def elapsed(control: ControlPlane) -> float:
+    """Seconds; the gates have passed, and the stage waits for nothing but its time."""
+    status = control.client.get(f"/api/models/{MODEL}").json()
+    assert status["phase"] == "shadow"
+    return float(status["rollout"]["elapsed"])

@@ -1,0 +1,415 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.comparison import Answer, Comparison, compare
+from proxy.snapshot import AgreementSpec, Kind
+from tests.strategies import json_values, specs
+
+JSON = (b"content-type", b"application/json")
+SPEC = AgreementSpec(relative=0.01, absolute=0.001)
+EXACT = AgreementSpec(relative=0, absolute=0)
+
+statuses = st.integers(200, 599)
+fields = st.lists(
+    st.sampled_from(
+        [
+            JSON,
+            (b"content-type", b"text/csv"),
+            (b"content-type", b"text/event-stream"),
+            (b"content-encoding", b"gzip"),
+            (b"inference-header-content-length", b"9"),
+        ]
+    ),
+    max_size=2,
+)
+bodies = st.none() | st.binary(max_size=60) | json_values.map(json.dumps).map(str.encode)
+answers = st.builds(Answer, statuses, fields, bodies)
+readable = json_values.map(lambda value: _json({"predictions": value}))
+numbers = st.lists(st.floats() | st.integers() | st.none() | st.booleans(), max_size=6)
+plain = st.builds(AgreementSpec, st.floats(0, 10), st.floats(0, 10))
+
+
+def _json(document: object, status: int = 200) -> Answer:
+    return Answer(status, [JSON], json.dumps(document).encode())
+
+
+def _rows(*rows: object) -> Answer:
+    return _json({"predictions": rows})
+
+
+def _lawful(found: Comparison) -> None:
+    assert not (found.finding and found.skipped)
+    assert not found.finding or found.rows_disagreed
+    assert 0 <= found.rows_disagreed <= found.rows
+    assert 0 <= found.largest_gap < math.inf
+
+
+@given(answers, answers, specs)
+@settings(max_examples=300)
+def test_any_two_answers_have_a_comparison(one: Answer, other: Answer, spec: AgreementSpec) -> None:
+    _lawful(compare(one, other, spec))
+
+
+@given(numbers, numbers, specs)
+def test_any_two_rows_of_numbers_have_a_comparison(one: list[object], other: list[object], spec: AgreementSpec) -> None:
+    _lawful(compare(_rows(*one), _rows(*other), spec))
+    _lawful(compare(_rows(one, other), _rows(other, one), spec))
+
+
+@given(answers, specs)
+def test_an_answer_agrees_with_itself_or_is_not_compared(answer: Answer, spec: AgreementSpec) -> None:
+    assert compare(answer, answer, spec).finding == ""
+
+
+@given(readable, specs)
+def test_another_spelling_of_the_same_json_agrees(answer: Answer, spec: AgreementSpec) -> None:
+    assert answer.body is not None
+    spaced = Answer(200, [JSON], b" " + answer.body)
+    found = compare(answer, spaced, spec)
+    assert found.finding in ("", "type") if spec.kind == "ranking" else found.finding == ""
+    assert not found.candidate_failure
+
+
+@given(readable, readable)
+@settings(max_examples=300)
+def test_without_a_relative_tolerance_it_is_symmetric(one: Answer, other: Answer) -> None:
+    """The relative part goes by the champion's size, so only that part may tell the sides apart."""
+    spec = AgreementSpec(relative=0, absolute=0.5)
+    there, back = compare(one, other, spec), compare(other, one, spec)
+    assert (bool(there.finding), there.rows_disagreed, there.rows) == (
+        bool(back.finding),
+        back.rows_disagreed,
+        back.rows,
+    )
+    assert bool(there.skipped) == bool(back.skipped)
+
+
+@pytest.mark.parametrize(
+    ("champion", "candidate", "finding"),
+    [
+        ([1.0], [1.0], ""),
+        ([1.0], [1.0005], ""),
+        ([100.0], [100.9], ""),
+        ([100.0], [102.0], "number"),
+        ([-100.0], [-100.9], ""),
+        ([0.0], [0.0009], ""),
+        ([0.0], [0.002], "number"),
+        ([1], [1.0005], ""),
+        ([1], [True], ""),
+        ([1], [2], "label"),
+        ([1000], [1001], "label"),
+        (["cat"], ["cat"], ""),
+        (["cat"], ["dog"], "value"),
+        ([1.0], ["1.0"], "type"),
+        ([None], [0], "lost_nan"),
+        ([0], [None], "new_nan"),
+        ([None], [math.nan], ""),
+        ([None], [None], ""),
+        ([None], ["cat"], "type"),
+        ([1.0, 2.0], [1.0], "row_count"),
+        ([[1.0, 2.0]], [[1.0, 2.0, 3.0]], "shape"),
+        ([[1.0, 2.0]], [[1.0, 2.5]], "number"),
+        ([{"a": 1.0, "b": "x"}], [{"b": "x", "a": 1.0}], ""),
+        ([{"a": 1.0, "b": "x"}], [{"a": 1.0, "c": "x"}], "fields"),
+        ([{"a": 1.0, "b": "x"}], [{"a": 1.0, "b": "y"}], "value"),
+        ([{"a": [1.0, {"b": 5.0}], "c": 0}], [{"a": [1.0, {"b": 9.0}], "c": 0}], "number"),
+        ([math.nan], [math.nan], ""),
+        ([math.nan], [1.0], "lost_nan"),
+        ([1.0], [math.nan], "new_nan"),
+        ([math.inf], [math.inf], ""),
+        ([math.inf], [1.0], "infinite"),
+        ([math.inf], [-math.inf], "infinite"),
+        ([1e308], [-1e308], "infinite"),
+        ([10**400], [1.0], "number"),
+        ([[1.0]], [{"price": 1.0}], ""),
+        (["cat"], [[0.1, 0.9]], "label_or_probability"),
+        ([1], [[0.1, 0.9]], "label_or_probability"),
+    ],
+    ids=str,
+)
+def test_the_first_difference_has_a_name(champion: list[Any], candidate: list[Any], finding: str) -> None:
+    assert compare(_rows(*champion), _rows(*candidate), SPEC).finding == finding
+
+
+def test_the_relative_tolerance_is_that_of_the_champions_answer() -> None:
+    spec = AgreementSpec(relative=0.1, absolute=0)
+    assert compare(_rows(100.0), _rows(110.0), spec).finding == ""
+    assert compare(_rows(110.0), _rows(98.0), spec).finding == "number"
+
+
+def test_rows_and_the_largest_gap_are_counted() -> None:
+    found = compare(_rows(1.0, 2.0, 3.0), _rows(1.5, 2.0, 5.0), SPEC)
+    assert found == Comparison("number", rows=3, rows_disagreed=2, largest_gap=2.0)
+
+
+def test_a_gap_within_the_tolerance_counts_as_a_gap_too() -> None:
+    found = compare(_rows(100.0), _rows(100.5), SPEC)
+    assert (found.finding, found.largest_gap) == ("", 0.5)
+
+
+# The same model, served in two ways
+
+SAME = [
+    {"predictions": [0.10000000149011612, 0.9]},
+    {"predictions": [0.1, 0.9]},
+    {"predictions": [[0.1], [0.9]]},
+    {"predictions": [{"0": 0.1}, {"0": 0.9}]},
+    {"outputs": [[0.1], [0.9]]},
+    {"model_name": "m", "outputs": [{"name": "y", "shape": [2], "datatype": "FP32", "data": [0.1, 0.9]}]},
+    {"id": "7", "outputs": [{"name": "z", "shape": [2, 1], "datatype": "FP64", "data": [[0.1], [0.9]]}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("one", SAME, ids=str)
+@pytest.mark.parametrize("other", SAME, ids=str)
+@pytest.mark.parametrize("kind", ["auto", "numeric", "probability"])
+def test_one_model_agrees_with_itself_however_it_is_served(one: object, other: object, kind: Kind) -> None:
+    spec = AgreementSpec(relative=0, absolute=0, kind=kind, precision="float32")
+    found = compare(_json(one), _json(other), spec, b"/v1/models/m:predict")
+    assert (found.finding, found.skipped, found.candidate_failure) == ("", "", "")
+
+
+def test_a_declared_number_type_is_not_asked_for_more_than_it_has() -> None:
+    half = {"outputs": [{"name": "y", "shape": [1], "datatype": "FP32", "data": [0.10000000149011612]}]}
+    double = {"outputs": [{"name": "y", "shape": [1], "datatype": "FP64", "data": [0.1]}]}
+    assert compare(_json(half), _json(double), EXACT).finding == ""
+    assert compare(_json({"predictions": [0.10000000149011612]}), _json(double), EXACT).finding == "number"
+
+
+def test_a_v2_answer_is_matched_by_name() -> None:
+    a = {"name": "a", "shape": [1], "datatype": "INT64", "data": [1]}
+    b = {"name": "b", "shape": [1], "datatype": "INT64", "data": [2]}
+    assert compare(_json({"outputs": [a, b]}), _json({"outputs": [b, a]}), EXACT).finding == ""
+
+
+# Kinds
+
+
+@pytest.mark.parametrize(
+    ("kind", "champion", "candidate", "finding"),
+    [
+        ("label", [1, 1.0, True, "1", " 1"], ["1", 1, 1, 1.0, True], ""),
+        ("label", ["cat"], ["dog"], "label"),
+        ("label", [1], [2], "label"),
+        ("label", [0.25], [0.2500001], "label"),
+        ("label", ["cat"], [[0.1, 0.9]], "label_or_probability"),
+        ("label", [1], [0.7], "label_or_probability"),
+        ("label", [1], [None], "new_nan"),
+        ("label", [[1, 2]], [[1, 3]], "label"),
+        ("numeric", [1000], [1001], ""),
+        ("numeric", [100], [102], "number"),
+        ("probability", [0.499], [0.5], "flip"),
+        ("probability", [0.5], [0.499], "flip"),
+        ("probability", [0.9], [0.92], "number"),
+        ("probability", [0.9], [0.9001], ""),
+        ("probability", [[0.501, 0.499]], [[0.499, 0.501]], "flip"),
+        ("json", [{"a": 1, "b": [1, 2]}], [{"a": 1, "b": [1, 2, 3]}], "shape"),
+        ("text", ["Yes, it  is."], ["yes, it is."], ""),
+        ("text", ["one two three four five"], ["one two three four six"], ""),
+        ("text", ["one two"], ["three four"], "text"),
+        ("text", [1.0], [2.0], "number"),
+        ("ranking", [["a", "b", "c"]], [["a", "b", "c"]], ""),
+        ("ranking", [["a", "b", "c"]], [["d", "e", "f"]], "overlap"),
+        ("ranking", [["a", "b", "c"]], [["c", "b", "a"]], "order"),
+        ("ranking", ["a", "b", "c"], ["c", "b", "a"], "order"),
+        ("ranking", [[0.9, 0.1, 0.5]], [[0.8, 0.2, 0.7]], ""),
+        ("ranking", [[0.9, 0.1, 0.5]], [[0.1, 0.9, 0.5]], "order"),
+        ("ranking", [[{"id": 1}, {"id": 2}]], [[{"id": 1, "score": 2}, {"id": 2}]], ""),
+        ("ranking", [{"a": 1, "b": 2}], [{"a": 1, "b": 3}], "type"),
+        ("ranking", [["a"]], [["a", "b"]], "overlap"),
+        ("ranking", [["a"]], [{"name": "a"}], ""),
+    ],
+    ids=str,
+)
+def test_each_kind_has_its_own_measure(kind: Kind, champion: list[Any], candidate: list[Any], finding: str) -> None:
+    found = compare(_rows(*champion), _rows(*candidate), AgreementSpec(kind=kind))
+    assert (found.finding, found.skipped) == (finding, "")
+
+
+def test_a_vector_of_probabilities_is_a_label_where_the_order_of_the_classes_is_declared() -> None:
+    spec = AgreementSpec(kind="label", classes=("cat", "dog"))
+    assert compare(_rows("dog", "cat"), _rows([0.2, 0.8], [0.7, 0.3]), spec).finding == ""
+    assert compare(_rows("dog", "cat"), _rows([0.6, 0.4], [0.7, 0.3]), spec).rows_disagreed == 1
+    assert compare(_rows([0.2, 0.8]), _rows([0.4, 0.6]), spec).finding == ""
+
+
+def test_a_ranking_is_judged_by_its_first_places_alone() -> None:
+    spec = AgreementSpec(kind="ranking", top_k=2, min_overlap=1.0)
+    assert compare(_rows(["a", "b", "c", "d"]), _rows(["a", "b", "d"]), spec).finding == ""
+    assert compare(_rows(["a", "b", "c", "d"]), _rows(["a", "c", "b"]), spec).finding == "overlap"
+
+
+def test_what_is_to_be_ignored_is_left_out_wherever_it_stands() -> None:
+    spec = AgreementSpec(kind="json", ignore=("id", "meta.at", "parts.*.ms", "items.key"))
+    one = {"id": 1, "meta": {"at": 5, "v": 1}, "parts": {"a": {"ms": 1}}, "items": [{"key": 1, "x": 2}]}
+    other = {"id": 2, "meta": {"at": 6, "v": 1}, "parts": {"a": {"ms": 2}}, "items": [{"key": 3, "x": 2}]}
+    assert compare(_json(one), _json(other), spec).finding == ""
+    assert compare(_json(one), _json(other | {"meta": {"at": 6, "v": 2}}), spec).finding == "label"
+    assert compare(_json(one), _json(other), AgreementSpec(kind="json")).finding == "label"
+
+
+def _chat(content: str | None, calls: list[tuple[str, str]] = [], created: int = 0) -> Answer:  # noqa: B006
+    made = [{"id": f"c{created}", "function": {"name": name, "arguments": told}} for name, told in calls]
+    message = {"role": "assistant", "content": content, "tool_calls": made}
+    return _json({"id": f"x{created}", "created": created, "choices": [{"index": 0, "message": message}]})
+
+
+def test_chats_are_compared_by_what_is_said_and_called() -> None:
+    assert compare(_chat("Paris."), _chat("paris.", created=7), SPEC).finding == ""
+    assert compare(_chat("Paris."), _chat("It is London, of course."), SPEC).finding == "text"
+    call = [("weather", '{"city": "Paris", "days": 2}')]
+    assert compare(_chat(None, call), _chat("", [("weather", '{"days":2,"city":"Paris"}')], 7), SPEC).finding == ""
+    assert compare(_chat(None, call), _chat(None, [("weather", '{"city": "Rome"}')]), SPEC).finding == "tool_calls"
+    assert compare(_chat(None, call), _chat("Sunny."), SPEC).finding == "tool_calls"
+
+
+# Defects that a team would want to be told of
+
+
+def test_one_label_in_a_hundred_is_ten_rows_of_a_thousand() -> None:
+    champion = [row % 7 for row in range(1000)]
+    candidate = [(label + 1) % 7 if row % 100 == 3 else label for row, label in enumerate(champion)]
+    found = compare(_rows(*champion), _rows(*candidate), AgreementSpec(kind="label"))
+    assert (found.finding, found.rows_disagreed, found.rows) == ("label", 10, 1000)
+
+
+@pytest.mark.parametrize("kind", ["auto", "probability", "numeric"])
+def test_a_shift_of_two_hundredths_is_found_and_measured(kind: Kind) -> None:
+    champion = [[row / 1000, 1 - row / 1000] for row in range(100, 900)]
+    candidate = [[p + 0.02, q - 0.02] for p, q in champion]
+    found = compare(_rows(*champion), _rows(*candidate), AgreementSpec(0.0, 0.001, kind=kind))
+    assert found.rows_disagreed == 800
+    assert found.largest_gap == pytest.approx(0.02)
+    flips = [abs(p - 0.49) < 0.0099 for p, _ in champion]
+    exact = AgreementSpec(0.0, 0.03, kind=kind)
+    assert compare(_rows(*champion), _rows(*candidate), exact).rows_disagreed == pytest.approx(
+        sum(flips) if kind == "probability" else 0, abs=2
+    )
+
+
+def test_no_number_for_one_category_is_a_failure_by_name() -> None:
+    champion = [0.25 * (row % 4) for row in range(100)]
+    candidate = [math.nan if row % 4 == 2 else value for row, value in enumerate(champion)]
+    found = compare(_rows(*champion), _rows(*candidate), SPEC)
+    assert (found.finding, found.rows_disagreed, found.candidate_failure) == ("new_nan", 25, "new_nan")
+
+
+def test_swapped_columns_are_found_in_every_row() -> None:
+    champion = [{"low": float(row), "high": row + 5.0} for row in range(50)]
+    candidate = [{"low": row["high"], "high": row["low"]} for row in champion]
+    found = compare(_rows(*champion), _rows(*candidate), SPEC)
+    assert (found.finding, found.rows_disagreed, found.largest_gap) == ("number", 50, 5.0)
+
+
+# Embeddings
+
+
+def _embedded(vectors: list[list[float]]) -> Answer:
+    return _json({"data": [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]})
+
+
+SPACE = [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [-1.0, 0.0], [-0.9, 0.1]]
+
+
+def test_embeddings_of_two_spaces_are_compared_by_who_is_whose_neighbour() -> None:
+    turned = [[0.0, 5 * y, -5 * x] for x, y in SPACE]
+    assert compare(_embedded(SPACE), _embedded(turned), SPEC).finding == ""
+    shuffled = [SPACE[index] for index in (0, 2, 1, 4, 3, 5)]
+    found = compare(_embedded(SPACE), _embedded(shuffled), SPEC)
+    assert (found.finding, found.rows) == ("neighbours", 6)
+    assert found.rows_disagreed >= 4
+
+
+def test_a_pair_of_embeddings_has_no_neighbours_but_may_agree() -> None:
+    assert compare(_embedded(SPACE[:2]), _embedded([[2.0, 0.0], [0.0, 2.0]]), SPEC).skipped == "no_neighbours"
+    near = compare(_embedded(SPACE[:2]), _embedded([[1.0005, 0.0], [0.9, 0.1]]), SPEC)
+    assert (near.finding, near.skipped, near.rows) == ("", "", 2)
+    assert near.largest_gap == pytest.approx(0.0005)
+
+
+# Answers that failed all the same
+
+
+def _stream(data: bytes) -> Answer:
+    return Answer(200, [(b"content-type", b"text/event-stream")], b"data: %b\n\n" % data)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "failure"),
+    [
+        (_json({}, status=400), "status_4xx"),
+        (_json({"error": "CUDA out of memory"}), "error_in_200"),
+        (_rows(math.nan, 1.0), "new_nan"),
+        (_rows(9.0, None), "new_nan"),
+        (_rows(1.0), "changed_shape"),
+        (_rows([1.0, 2.0], [1.0, 2.0]), ""),
+        (Answer(200, [JSON], b'{"predic'), "unreadable"),
+        (Answer(200, [(b"content-type", b"text/html")], b"<h1>Sign in</h1>"), "unreadable"),
+        (_stream(b'{"error": "no"}'), "error_in_stream"),
+        (
+            Answer(
+                200, [(b"content-type", b"text/event-stream")], b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+            ),
+            "truncated_stream",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_success_in_name_can_be_a_failure(candidate: Answer, failure: str) -> None:
+    found = compare(_rows(1.0, 1.0), candidate, SPEC)
+    assert (found.candidate_failure, found.champion_failure) == (failure, "")
+
+
+def test_vectors_of_another_length_are_a_failure_where_the_protocol_promises_rows() -> None:
+    one, other = [[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]]
+    assert compare(_rows(*one), _rows(*other), SPEC).candidate_failure == "changed_shape"
+    assert compare(_json(one), _json(other), SPEC).candidate_failure == ""
+
+
+def test_the_champions_errors_are_its_own() -> None:
+    found = compare(_json({"error": "no"}), _rows(1.0), SPEC)
+    assert found == Comparison(skipped="not_both_succeeded", champion_failure="error_in_200")
+    found = compare(_json({"error": "no"}), _json({"error": "neither"}), SPEC)
+    assert (found.champion_failure, found.candidate_failure) == ("error_in_200", "error_in_200")
+
+
+def test_not_a_number_on_both_sides_is_no_failure() -> None:
+    assert compare(_rows(math.nan, 1.0), _rows(math.nan, 2.0), SPEC).candidate_failure == ""
+
+
+# What is not compared
+
+
+@pytest.mark.parametrize(
+    ("champion", "candidate", "skipped"),
+    [
+        (_rows(1.0), _json({}, status=500), "not_both_succeeded"),
+        (_json({}, status=404), _rows(1.0), "not_both_succeeded"),
+        (_rows(1.0), Answer(200, [JSON], None), "body_too_large"),
+        (_rows(1.0), Answer(200, [JSON, (b"content-encoding", b"compress")], b"zzz"), "encoding_unsupported"),
+        (Answer(200, [(b"content-type", b"text/csv")], b"1.0"), _rows(1.0), "not_json"),
+        (Answer(200, [JSON], b"{"), _rows(1.0), "malformed_json"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_compared_says_why(champion: Answer, candidate: Answer, skipped: str) -> None:
+    assert compare(champion, candidate, SPEC) == Comparison(skipped=skipped)
+
+
+def test_the_same_bytes_in_the_same_encoding_agree_unread() -> None:
+    answer = Answer(200, [(b"content-type", b"image/png"), (b"content-encoding", b"gzip")], b"\x89PNG")
+    assert compare(answer, answer, EXACT) == Comparison()
+
+
+@pytest.mark.parametrize("depth", [100, 300, 600, 900, 5_000])
+def test_answers_nested_beyond_reason_are_not_compared_or_agree(depth: int) -> None:
+    nested = Answer(200, [JSON], b"[" * depth + b"]" * depth)
+    spaced = Answer(200, [JSON], b" " + (nested.body or b""))
+    assert compare(nested, spaced, SPEC).finding == ""

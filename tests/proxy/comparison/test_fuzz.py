@@ -1,0 +1,95 @@
+"""Arbitrary answers through formats and comparison. PENSTOCK_FUZZ_CASES=100000 looks longer."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import os
+import zlib
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from proxy.comparison import Answer, compare
+from proxy.snapshot import AgreementSpec
+from tests.strategies import json_values, specs
+
+CASES = int(os.environ.get("PENSTOCK_FUZZ_CASES", "500"))
+
+WORDS = st.sampled_from(
+    ["predictions", "outputs", "choices", "data", "messages", "output", "error", "embedding", "index", "datatype",
+     "name", "shape", "message", "content", "tool_calls", "function", "arguments", "delta", "finish_reason", "b64",
+     "parameters", "binary_data_size", "role", "id", "a", "b"]
+)  # fmt: skip
+VALUES = json_values | st.sampled_from(["FP32", "FP16", "BYTES", "INT64", "tool", "a", "b", 0, 1, 2, 4, 0.5])
+DOCUMENTS = st.recursive(
+    VALUES | st.lists(st.floats(), max_size=6) | st.lists(st.lists(st.floats(0, 1), max_size=3), max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=5),
+    max_leaves=12,
+)
+TENSORS = st.fixed_dictionaries(
+    {
+        "outputs": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "name": WORDS,
+                    "shape": st.lists(st.integers(-1, 4), max_size=3),
+                    "datatype": st.sampled_from(["FP32", "FP16", "BF16", "BYTES", "INT64", "BOOL", "?"]),
+                },
+                optional={
+                    "data": st.lists(VALUES, max_size=4),
+                    "parameters": st.fixed_dictionaries({"binary_data_size": st.integers(-1, 16)}),
+                },
+            ),
+            max_size=2,
+        )
+    }
+)
+FIELDS = st.lists(
+    st.sampled_from(
+        [
+            (b"content-type", b"application/json"),
+            (b"content-type", b"text/event-stream"),
+            (b"content-type", b"text/plain"),
+            (b"content-encoding", b"gzip"),
+            (b"content-encoding", b"deflate, br"),
+            (b"content-encoding", b"zstd"),
+        ]
+    ),
+    max_size=2,
+)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> Answer:
+    """Bytes of every kind, and mostly such as a model server could send."""
+    fields = list(draw(FIELDS))
+    text = json.dumps(draw(DOCUMENTS | TENSORS | TENSORS.map(lambda one: {**one, "predictions": [1.0]}))).encode()
+    shape = draw(st.sampled_from(["json", "json", "events", "binary", "gzip", "deflate", "bytes"]))
+    if shape == "events":
+        fields.insert(0, (b"content-type", b"text/event-stream"))
+        text = b"data: %b\n\ndata: %b\n\n" % (text, draw(st.sampled_from([b"[DONE]", b"{", b"1", text])))
+    elif shape == "binary":
+        fields.insert(0, (b"inference-header-content-length", b"%d" % len(text)))
+        text += draw(st.binary(max_size=24))
+    elif shape == "gzip":
+        fields, text = [(b"content-encoding", b"gzip")], gzip.compress(text)
+    elif shape == "deflate":
+        fields, text = [(b"content-encoding", b"deflate")], zlib.compress(text)
+    elif shape == "bytes":
+        text = draw(st.binary(max_size=80))
+    return Answer(draw(st.sampled_from([200, 200, 200, 204, 400, 500])), fields, text)
+
+
+@given(answers(), answers(), specs | st.just(AgreementSpec()), st.sampled_from([b"", b"/v1/models/m:predict"]))
+@settings(max_examples=CASES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_no_exception_escapes_and_every_comparison_is_lawful(
+    champion: Answer, candidate: Answer, spec: AgreementSpec, path: bytes
+) -> None:
+    found = compare(champion, candidate, spec, path)
+    assert not (found.finding and found.skipped)
+    assert not found.finding or found.rows_disagreed
+    assert 0 <= found.rows_disagreed <= found.rows
+    assert 0 <= found.largest_gap < math.inf
+    assert not compare(champion, champion, spec, path).finding

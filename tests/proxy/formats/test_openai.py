@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.formats import Answer, AnsweredError, Predictions, Unreadable, predictions
+from proxy.snapshot import AgreementSpec
+from tests.strategies import json_values
+
+AUTO = AgreementSpec()
+
+
+def from_json(document: object) -> Predictions:
+    return predictions(Answer(200, [(b"content-type", b"application/json")], json.dumps(document).encode()), AUTO)
+
+
+def from_stream(*data: object, end: str = "\n", last: str = "[DONE]") -> Predictions:
+    lines = [one if isinstance(one, str) else json.dumps(one) for one in data]
+    body = "".join(f"data: {line}{end}{end}" for line in [*lines, *([last] if last else [])])
+    return predictions(Answer(200, [(b"content-type", b"text/event-stream; charset=utf-8")], body.encode()), AUTO)
+
+
+def chunk(text: str | None = None, index: int = 0, finish: str | None = None, **delta: object) -> dict[str, object]:
+    content = {} if text is None else {"content": text}
+    return {"id": "x", "choices": [{"index": index, "delta": {**content, **delta}, "finish_reason": finish}]}
+
+
+def test_choices_come_in_their_order_without_what_changes_from_call_to_call() -> None:
+    choices = [{"index": 1, "message": {"content": "b"}}, {"index": 0, "message": {"content": "a"}}]
+    found = from_json({"id": "1", "created": 5, "choices": choices})
+    assert (list(found.rows), found.meaning) == (["a", "b"], "text")
+
+
+@pytest.mark.parametrize(
+    ("message", "row"),
+    [
+        ({"role": "assistant", "content": None}, ""),
+        ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "ab"),
+        (
+            {"content": None, "tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": '{"b": 1, "a": 2}'}}]},
+            {"content": "", "tool_calls": [{"name": "f", "arguments": {"a": 2, "b": 1}}]},
+        ),
+        (
+            {"content": "", "tool_calls": [{"function": {"name": "f", "arguments": "no json"}}]},
+            {"content": "", "tool_calls": [{"name": "f", "arguments": "no json"}]},
+        ),
+    ],
+    ids=["null", "parts", "a tool call", "a tool call with odd arguments"],
+)
+def test_what_a_message_says(message: object, row: object) -> None:
+    assert list(from_json({"choices": [{"message": message}]}).rows) == [row]
+
+
+def test_completions_and_the_answers_of_mlflows_agents_are_texts() -> None:
+    assert from_json({"choices": [{"text": "once"}]}).rows == ["once"]
+    assert from_json({"messages": [{"role": "assistant", "content": "hi"}]}).rows == ["hi"]
+    assert from_json({"output": [{"role": "assistant", "content": [{"text": "hi"}]}], "id": "1"}).rows == ["hi"]
+
+
+def test_embeddings_are_floats_or_their_bytes() -> None:
+    packed = base64.b64encode(struct.pack("<2f", 1.5, -2.0)).decode()
+    plain = from_json({"data": [{"index": 0, "embedding": [1.5, -2.0]}]})
+    coded = from_json({"data": [{"index": 0, "embedding": packed}]})
+    assert plain == coded
+    assert plain.meaning == "embedding"
+    for broken in ("*", base64.b64encode(b"12345").decode()):
+        with pytest.raises(Unreadable, match=r"^malformed_"):
+            from_json({"data": [{"index": 0, "embedding": broken}]})
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_streams_deltas_are_joined(end: str) -> None:
+    found = from_stream(chunk(role="assistant"), chunk("Hel"), chunk("lo\u2028"), chunk(finish="stop"), end=end)
+    assert (list(found.rows), found.meaning) == (["Hello\u2028"], "text")
+
+
+def test_streamed_and_plain_answers_are_the_same_predictions() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": '{"a"'}}
+    more = {"index": 0, "function": {"arguments": ": 1}"}}
+    streamed = from_stream(chunk("x"), chunk(tool_calls=[call]), chunk(tool_calls=[more]), chunk("y", index=1))
+    message = {"content": "x", "tool_calls": [{"function": {"name": "f", "arguments": '{"a": 1}'}}]}
+    assert streamed == from_json(
+        {"choices": [{"index": 0, "message": message}, {"index": 1, "message": {"content": "y"}}]}
+    )
+
+
+def test_a_stream_ends_with_done_or_with_a_reason_for_each_choice() -> None:
+    assert from_stream(chunk("a", finish="stop"), chunk("b", index=1, finish="length"), last="").rows == ["a", "b"]
+    for cut in ([chunk("a")], [chunk("a", finish="stop"), chunk("b", index=1)]):
+        with pytest.raises(AnsweredError, match=r"^truncated_stream$"):
+            from_stream(*cut, last="")
+
+
+def test_an_error_among_the_events_is_told() -> None:
+    for data in ([chunk("a"), {"error": {"message": "out of memory"}}], [{"error": "no"}]):
+        with pytest.raises(AnsweredError, match=r"^error_in_stream$"):
+            from_stream(*data)
+    named = b'event: error\ndata: {"detail": "no"}\n\n'
+    with pytest.raises(AnsweredError, match=r"^error_in_stream$"):
+        predictions(Answer(200, [(b"content-type", b"text/event-stream")], named), AUTO)
+
+
+def test_any_other_stream_is_its_data() -> None:
+    assert from_stream({"a": 1}, "plain", "[2]", last="").rows == [{"a": 1}, "plain", [2]]
+    body = b": comment\n\nid: 1\ndata: one\ndata: two"
+    assert predictions(Answer(200, [(b"content-type", b"text/event-stream")], body), AUTO).rows == ["one\ntwo"]
+
+
+@given(st.lists(json_values | st.builds(chunk, st.none() | st.text(), st.integers()) | st.text(), max_size=5))
+def test_any_events_are_rows_or_unreadable(data: list[object]) -> None:
+    with contextlib.suppress(Unreadable):
+        from_stream(*data)
