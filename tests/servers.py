@@ -295,6 +295,9 @@ class Scripted(AbstractContextManager["Scripted"]):
             assert isinstance(step, float)
             await asyncio.sleep(step)
 
+    def __enter__(self) -> Self:
+        return self
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._background.run(self._stop())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import product
 
@@ -148,6 +148,7 @@ class Upstream(Scripted):
     def __init__(self, background: Background, faulty: bool) -> None:
         self._faulty = faulty
         self.digests: dict[str, set[str]] = defaultdict(set)
+        self.asked: Counter[str] = Counter()
         super().__init__(background)
 
     async def play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -161,6 +162,7 @@ class Upstream(Scripted):
         head, _, body = raw.partition(b"\r\n\r\n")
         name = name_in(head)
         self.digests[name].add(sha256(body))
+        self.asked[name] += 1
         fault = head.split(b" ", 2)[1].decode().split("/")[2]
         if self._faulty and fault in FAULTS:
             return FAULTS[fault][1]
