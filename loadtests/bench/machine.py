@@ -36,7 +36,7 @@ def describe(tools: Iterable[str]) -> dict[str, str]:
     found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     described = {
         "processor": found[1] if found else platform.machine(),
-        "cores": str(len(os.sched_getaffinity(0))),
+        "cores": str(os.cpu_count()),
         "kernel": platform.release(),
         "python": platform.python_version(),
     }

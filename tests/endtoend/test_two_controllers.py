@@ -85,7 +85,7 @@ def test_the_one_that_waits_goes_on_where_the_other_ended(pair: Pair, number: si
     assert waiting.phase() == "paused"
     assert worker.poll(waiting)
     assert worker.push(waiting)
-    assert waiting.client.get(f"/api/models/{MODEL}").json()["rollout"]["requests"] == 30
+    eventually(lambda: waiting.client.get(f"/api/models/{MODEL}").json()["rollout"]["requests"] == 30)
     assert waiting.command("resume", "ada") == 200
 
 

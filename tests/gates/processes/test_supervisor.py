@@ -313,12 +313,13 @@ def test_real_workers_share_the_port_and_survive_each_other(tmp_path: Path) -> N
         until(lambda: log.read_text().count(" started\n") == 2, "two workers")
         url = log.read_text().partition("data port ")[2].partition(",")[0]
         alive(url)
-        for _ in range(2):
+        for started in (3, 4):
             lines = [line for line in log.read_text().splitlines() if line.endswith(" started")]
             pids = [int(line.partition("(pid ")[2].partition(")")[0]) for line in lines]
             os.kill(pids[-1], signal.SIGKILL)
             alive(url)
             until(partial(said, log, f"(pid {pids[-1]}) was ended"), "the note of a death")
+            until(partial(counted, log, started), "the one that takes its place")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
         assert log.read_text().count("was ended by SIGKILL") == 2
@@ -327,6 +328,10 @@ def test_real_workers_share_the_port_and_survive_each_other(tmp_path: Path) -> N
     finally:
         process.kill()
         process.wait()
+
+
+def counted(log: Path, started: int) -> bool:
+    return log.read_text().count(" started\n") == started
 
 
 def said(log: Path, words: str) -> bool:
