@@ -4,6 +4,8 @@ A format is recognised by the path of the request and the shape of the answer, o
 
 from __future__ import annotations
 
+import msgspec
+
 from proxy.formats import openai, tensors
 from proxy.formats.answer import Answer
 from proxy.formats.encodings import decoded
@@ -13,6 +15,8 @@ from proxy.snapshot import AgreementSpec, Format
 
 __all__ = ["Answer", "AnsweredError", "Predictions", "Unfit", "Unreadable", "predictions"]
 
+_ROWS_MARK = b'{"predictions":'
+_ROWS_FORMATS = frozenset(("auto", "mlflow", "kserve_v1", "tf_serving"))
 _INFERENCE_HEADER = b"inference-header-content-length"
 
 
@@ -24,6 +28,10 @@ def predictions(answer: Answer, spec: AgreementSpec, path: bytes = b"") -> Predi
     body = answer.body
     if body is None:
         raise Unfit("body_too_large")
+    if body.startswith(_ROWS_MARK) and spec.format in _ROWS_FORMATS:
+        found = _rows_at_once(body)
+        if found is not None:
+            return found
     fields = dict(answer.fields)
     if b"content-encoding" in fields:
         body = decoded(body, fields[b"content-encoding"].decode("latin-1").lower(), spec.max_body)
@@ -37,6 +45,22 @@ def predictions(answer: Answer, spec: AgreementSpec, path: bytes = b"") -> Predi
     if spec.kind == "text" and content_type.startswith(b"text/"):
         return Predictions((body.decode(errors="replace"),), meaning="text")
     raise Unreadable("not_json")
+
+
+class _Rows(msgspec.Struct):
+    predictions: object
+
+
+_ROWS = msgspec.json.Decoder(_Rows)
+
+
+def _rows_at_once(body: bytes) -> Predictions | None:
+    """What most answers are, without a look at their fields: nothing that begins so is anything else, compressed or
+    not. None for what is no JSON after all, or has numbers that JSON does not know."""
+    try:
+        return in_rows(_ROWS.decode(body).predictions)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _in_document(document: object, spec: AgreementSpec, path: bytes) -> Predictions:
