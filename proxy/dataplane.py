@@ -96,7 +96,7 @@ class DataPlane:
         snapshot = self._holder.current
         if snapshot is None:
             raise NoSnapshot("no snapshot yet: is the control plane reachable?")
-        route = match(snapshot, scope["path"])
+        route = match(snapshot, scope["path"], scope["headers"])
         if route is None:
             raise UnknownModel(f"no model is served at {scope['path']}")
         received = scope["headers"]

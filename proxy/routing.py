@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from proxy.headers import AnyFields, first
-from proxy.snapshot import BASIS_POINTS, ModelRoute, Snapshot, Sticky, Target
+from proxy.snapshot import BASIS_POINTS, ModelRoute, Site, Snapshot, Sticky, Target
 
 Variant = Literal["champion", "candidate"]
 
@@ -25,17 +25,40 @@ class Assignment(msgspec.Struct, frozen=True):
         return "candidate" if self.variant == "champion" else "champion"
 
 
-def match(snapshot: Snapshot, path: str) -> ModelRoute | None:
-    """The model with the longest path prefix that `path` starts with, at a segment boundary: one lookup a segment."""
-    by_prefix = snapshot.by_prefix
-    if len(path) > snapshot.longest_prefix:
-        cut = path.rfind("/", 0, snapshot.longest_prefix + 1)
+def match(snapshot: Snapshot, path: str, fields: AnyFields) -> ModelRoute | None:
+    """The model that a request is for: its own host before any host, then the longest path prefix at a segment
+    boundary, then the header's value before any value. One lookup for each segment, however many models there are."""
+    if snapshot.by_host:
+        site = snapshot.by_host.get(_host(fields))
+        route = _within(site, path, fields) if site is not None else None
+        if route is not None:
+            return route
+    return _within(snapshot.anywhere, path, fields)
+
+
+def _within(site: Site, path: str, fields: AnyFields) -> ModelRoute | None:
+    by_prefix = site.by_prefix
+    if len(path) > site.longest_prefix:
+        cut = path.rfind("/", 0, site.longest_prefix + 1)
         path = path[:cut] if cut > 0 else ""
     while True:
-        route = by_prefix.get(path)
-        if route is not None or not path:
-            return route
+        place = by_prefix.get(path)
+        if place is not None:
+            route = place.by_value.get(first(fields, place.header)) if place.header else None
+            route = route or place.otherwise
+            if route is not None:
+                return route
+        if not path:
+            return None
         path = path[: path.rfind("/")]
+
+
+def _host(fields: AnyFields) -> str:
+    """The name in `Host`, without its port, in lower case (RFC 9110 section 4.2.3)."""
+    host = first(fields, b"host").decode("latin-1").lower()
+    name, colon, port = host.rpartition(":")
+    name = name if colon and (not port or port.isdigit()) else host
+    return name.strip("[]").removesuffix(".")
 
 
 def unit_of(sticky: Sticky, fields: AnyFields, body: bytes, request_id: bytes) -> bytes:

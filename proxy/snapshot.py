@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, get_args
@@ -18,6 +19,7 @@ import msgspec
 BASIS_POINTS = 10_000
 _HOST = re.compile(r"[A-Za-z0-9._:-]+").fullmatch
 _JSON_PATH = re.compile(r"[^.\s]+(\.[^.\s]+)*").fullmatch
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+").fullmatch  # of a field, in lower case as ASGI has them
 
 
 class Phase(StrEnum):
@@ -162,9 +164,23 @@ class AgreementSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderMatch:
+    """A request field that has to say exactly this. The name is in lower case."""
+
+    name: str
+    value: str
+
+    def __post_init__(self) -> None:
+        _require(_NAME(self.name) is not None, f"header: {self.name!r} is not a field's name in lower case")
+        lawful = self.value.isascii() and self.value.isprintable() and self.value == self.value.strip()
+        _require(bool(self.value) and lawful, f"header: {self.value!r} is not a value that a client can send")
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRoute:
     """All that a worker knows of one model.
 
+    It is found by path prefix and, where they are given, by host (in lower case, without a port) and header as well.
     `epoch` is the generation at which the present step began: every sample is counted under the epoch of the snapshot
     that routed it, so a step's evidence needs no clock. `salt` belongs to the rollout; a new one shuffles the units.
     """
@@ -182,11 +198,15 @@ class ModelRoute:
     max_body: int = 16 * 1024 * 1024
     shadow: ShadowPolicy = ShadowPolicy()
     agreement: AgreementSpec = AgreementSpec()
+    host: str = ""
+    header: HeaderMatch | None = None
 
     def __post_init__(self) -> None:
         _require(_fits_header(self.model), f"route: model {self.model!r} is empty or not printable")
         _require(self.path_prefix.startswith("/"), f"{self.model}: path_prefix must start with /")
         _require(not f"{self.path_prefix}/".startswith("/-/"), f"{self.model}: path_prefix /-/ belongs to the proxy")
+        lawful = not self.host or (_HOST(self.host) is not None and self.host == self.host.lower())
+        _require(lawful, f"{self.model}: host {self.host!r} is not a host's name in lower case")
         _require(0 <= self.ramp_bp <= BASIS_POINTS, f"{self.model}: ramp_bp {self.ramp_bp} is not between 0 and 10000")
         _require(self.candidate is not None or self.ramp_bp == 0, f"{self.model}: a ramp needs a candidate")
         _require(0 < self.timeout < math.inf, f"{self.model}: timeout must be above 0, and finite")
@@ -196,24 +216,61 @@ class ModelRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """The models at one host and path: told apart by the values of one header, `otherwise` for any other value."""
+
+    header: bytes = b""
+    by_value: dict[bytes, ModelRoute] = field(default_factory=dict)
+    otherwise: ModelRoute | None = None
+
+    @classmethod
+    def of(cls, routes: Sequence[ModelRoute]) -> Place:
+        """Raises ValueError where a request could be for two of them."""
+        by_header = [(route.header, route) for route in routes if route.header is not None]
+        by_value = {header.value.encode(): route for header, route in by_header}
+        others = [route for route in routes if route.header is None]
+        names = {header.name.encode() for header, _ in by_header}
+        apart = len(names) <= 1 and len(others) <= 1 and len(by_value) == len(by_header)
+        _require(apart, f"snapshot: {' and '.join(route.model for route in routes[:2])} match the same requests")
+        return cls(names.pop() if names else b"", by_value, others[0] if others else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The places of one host, by path prefix without trailing slashes: "/" is "", and "/a/" is "/a"."""
+
+    by_prefix: dict[str, Place]
+    longest_prefix: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One generation of the routing truth. `by_prefix` has no trailing slashes: "/" is "", and "/a/" is "/a"."""
+    """One generation of the routing truth. A model that names no host is in the site `anywhere`."""
 
     generation: int
     routes: tuple[ModelRoute, ...]
     by_model: dict[str, ModelRoute] = field(init=False, repr=False, compare=False)
-    by_prefix: dict[str, ModelRoute] = field(init=False, repr=False, compare=False)
-    longest_prefix: int = field(init=False, repr=False, compare=False)
+    by_host: dict[str, Site] = field(init=False, repr=False, compare=False)
+    anywhere: Site = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _require(self.generation >= 0, "snapshot: generation must not be negative")
-        by_prefix = {route.path_prefix.rstrip("/"): route for route in self.routes}
-        _require(len(by_prefix) == len(self.routes), "snapshot: two models have the same path_prefix")
         by_model = {route.model: route for route in self.routes}
         _require(len(by_model) == len(self.routes), "snapshot: a model stands twice")
+        sites = _sites(self.routes)
         object.__setattr__(self, "by_model", by_model)
-        object.__setattr__(self, "by_prefix", by_prefix)
-        object.__setattr__(self, "longest_prefix", max(map(len, by_prefix), default=0))
+        object.__setattr__(self, "anywhere", sites.pop("", Site({}, 0)))
+        object.__setattr__(self, "by_host", sites)
+
+
+def _sites(routes: Iterable[ModelRoute]) -> dict[str, Site]:
+    neighbours: dict[str, dict[str, list[ModelRoute]]] = {}
+    for route in routes:
+        neighbours.setdefault(route.host, {}).setdefault(route.path_prefix.rstrip("/"), []).append(route)
+    return {
+        host: Site({prefix: Place.of(together) for prefix, together in by_prefix.items()}, max(map(len, by_prefix)))
+        for host, by_prefix in neighbours.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

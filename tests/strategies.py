@@ -13,6 +13,7 @@ from proxy.snapshot import (
     BASIS_POINTS,
     AgreementSpec,
     Format,
+    HeaderMatch,
     Kind,
     ModelRoute,
     Origin,
@@ -84,13 +85,15 @@ def routes(draw: st.DrawFn, model: str | None = None, path_prefix: str | None = 
         max_body=draw(st.integers(1, 1 << 40)),
         shadow=draw(policies),
         agreement=draw(specs),
+        host=draw(st.sampled_from(["", "", "a.example", "b.example"])),
+        header=draw(st.none() | st.builds(HeaderMatch, st.just("x-model"), st.sampled_from(["a", "b"]))),
     )
 
 
 @st.composite
 def snapshots(draw: st.DrawFn) -> Snapshot:
     drawn = draw(st.lists(routes(), max_size=6))
-    unique = {route.path_prefix.rstrip("/"): route for route in drawn}.values()
+    unique = {(route.host, route.path_prefix.rstrip("/"), route.header): route for route in drawn}.values()
     named = tuple(replace(route, model=f"{number}{route.model}") for number, route in enumerate(unique))
     return Snapshot(draw(st.integers(0, 1 << 40)), named)
 

@@ -49,6 +49,8 @@ def _route(model: ModelSettings, serving: Serving, rollout: Rollout | None) -> M
         max_body=model.max_body,
         shadow=model.shadow,
         agreement=model.agreement,
+        host=model.host,
+        header=model.header,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -14,9 +14,10 @@ from gates.plan import Plan
 from gates.settings import document
 from gates.settings.configuration import GATES, REGISTRY, Configuration, MlflowKeys, ModelKeys, gates_shape, shape
 from gates.settings.explanation import explain
+from gates.settings.matching import ambiguities
 from gates.settings.notation import Address
-from gates.settings.problems import Key, Problem, SettingsError, key_text
-from proxy.snapshot import AgreementSpec, Origin, ShadowPolicy, Sticky
+from gates.settings.problems import Problem, SettingsError
+from proxy.snapshot import AgreementSpec, HeaderMatch, Origin, ShadowPolicy, Sticky
 
 __all__ = ["Address", "MlflowSettings", "ModelSettings", "Problem", "Settings", "SettingsError", "load", "load_gates"]
 
@@ -48,6 +49,8 @@ class ModelSettings:
     plan: Plan
     gates: tuple[Gate, ...]
     budget: Budget
+    host: str = ""
+    header: HeaderMatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def load(path: Path) -> Settings:
             keys = Configuration.model_validate(read.value, context={REGISTRY: "mlflow" in _mapping(read.value)})
         except ValidationError as error:
             problems += explain(error, read, shape())
-        problems += [read.problem(key, message) for key, message in _shared_prefixes(read.value)]
+        problems += [read.problem(key, message) for key, message in ambiguities(_mapping(read.value).get("models"))]
     if problems or keys is None:
         raise SettingsError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
     return _settings(keys, path)
@@ -90,16 +93,6 @@ def load_gates(path: Path) -> tuple[Gate, ...]:
         except ValidationError as error:
             problems += explain(error, read, gates_shape())
     raise SettingsError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
-
-
-def _shared_prefixes(value: object) -> Iterator[tuple[Key, str]]:
-    """Asked of the bare values, so that it is told along with whatever else is wrong with the models."""
-    owners: dict[str, str] = {}
-    for name, model in _mapping(_mapping(value).get("models")).items():
-        prefix = _mapping(_mapping(model).get("match")).get("path_prefix", "/")
-        owner = owners.setdefault(str(prefix).rstrip("/"), name)
-        if owner != name:
-            yield ("models", name, "match", "path_prefix"), f"{key_text(('models', owner))} has the same path_prefix"
 
 
 def _mapping(value: object) -> Mapping[str, object]:
@@ -132,4 +125,6 @@ def _model(name: str, keys: ModelKeys) -> ModelSettings:
         plan=keys.plan.plan(),
         gates=tuple(gate.gate(gate_name) for gate_name, gate in keys.gates.items()),
         budget=keys.budget.budget(),
+        host=keys.match.host or "",
+        header=keys.match.header_match(),
     )

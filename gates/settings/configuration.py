@@ -15,19 +15,13 @@ from pydantic_core import core_schema
 from gates.settings import kinds
 from gates.settings.agreement import AgreementKeys
 from gates.settings.kinds import Keys, contradiction, written
+from gates.settings.matching import MatchKeys
 from gates.settings.notation import Address
 from gates.settings.trial import AnyGate, BudgetKeys, Gates, LatencyGate, PlanKeys
 from proxy.snapshot import ShadowPolicy, Sticky
 
 REGISTRY = "registry"
 """The key of the validation context that tells whether an MLflow registry is configured."""
-
-
-class MatchKeys(Keys):
-    """Which requests are the model's."""
-
-    path_prefix: kinds.PathPrefix = written("/")
-    """The start of their path, whole segments of it; the longest prefix wins. No two models share one."""
 
 
 class StickyKeys(Keys):

@@ -21,10 +21,12 @@ SHARE = r"^[0-9]{1,3}(\.[0-9]{1,9})? ?%$"
 QUANTILE = r"^p[5-9][0-9](\.[0-9]{1,3})?$"
 ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+):([0-9]{1,5})$"
 ORIGIN = r"^http://(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(:([0-9]{1,5}))?/?$"
+HOST = r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)$"
 PATH_PREFIX = r"^/$|^(/[0-9A-Za-z._~%:@!$&'()*+,;=-]+)+/?$"
 NAME = r"^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$"
 REFERENCE = r"^@?[0-9A-Za-z][0-9A-Za-z._-]{0,127}$"
 TITLE = r"^\S.{0,249}$"
+VALUE = r"^[!-~]([ -~]{0,254}[!-~])?$"
 TOKEN = r"^[0-9A-Za-z!#$%&'*+.^_`|~-]{1,128}$"
 JSON_PATH = r"^[^.\s]+(\.[^.\s]+)*$"
 
@@ -147,6 +149,13 @@ def origin(value: object) -> Origin:
     return Origin(_host(match[1]), _port(match[3] or "80"))
 
 
+def host(value: object) -> str:
+    """A host's name or address as clients ask for it, in lower case."""
+    if not (isinstance(value, str) and re.fullmatch(HOST, value)):
+        raise _expected("a host without a port, such as fraud.example.com", value)
+    return _host(value).lower()
+
+
 def path_prefix(value: object) -> str:
     if not (isinstance(value, str) and re.fullmatch(PATH_PREFIX, value)) or {".", ".."} & set(value.split("/")):
         raise _expected("a path that starts with /, such as / or /fraud", value)
@@ -175,6 +184,10 @@ def title(value: object) -> str:
 def header(value: object) -> str:
     """In lower case, as ASGI has header names."""
     return _text(value, TOKEN, "a header's name").lower()
+
+
+def header_value(value: object) -> str:
+    return _text(str(value) if type(value) is int else value, VALUE, "a header's value, of visible characters")
 
 
 def cookie(value: object) -> str:
@@ -216,7 +229,7 @@ def _host(text: str) -> str:
         labels = text.split(".")
         lawful = all(re.fullmatch(r"[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?", label) for label in labels)
         if not lawful or len(text) > 253 or labels[-1].isdigit():
-            raise ValueError("expected an IP address or a host's name before the port") from None
+            raise ValueError("expected an IP address or a host's name") from None
     return text
 
 

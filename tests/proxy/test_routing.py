@@ -11,33 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.routing import assign, bucket_of, match, unit_of
-from proxy.snapshot import BASIS_POINTS, ModelRoute, Origin, ShadowPolicy, Snapshot, Sticky, Target
-from tests.strategies import json_values, names, shares, snapshots
+from proxy.routing import assign, bucket_of, unit_of
+from proxy.snapshot import BASIS_POINTS, ModelRoute, Origin, ShadowPolicy, Sticky, Target
+from tests.strategies import json_values, names, shares
 
 CHAMPION = Target("1", (Origin("127.0.0.1", 8001),))
 CANDIDATE = Target("2", (Origin("127.0.0.1", 8002),))
 ROUTE = ModelRoute("m", "/", CHAMPION, CANDIDATE, salt="rollout-7")
 SAMPLE = 20_000
 KEYS = [f"user-{number}".encode() for number in range(SAMPLE)]
-
-paths = st.lists(st.sampled_from(["a", "b", "ab", "v1", "", "x"]), max_size=6).map(lambda parts: "/" + "/".join(parts))
-
-
-@given(snapshots(), paths)
-def test_match_is_the_longest_prefix_at_a_segment_boundary(snapshot: Snapshot, path: str) -> None:
-    fitting = [
-        (len(prefix), route.model)
-        for route in snapshot.routes
-        if path == (prefix := route.path_prefix.rstrip("/")) or path.startswith(prefix + "/")
-    ]
-    found = match(snapshot, path)
-    assert (found and found.model) == (max(fitting)[1] if fitting else None)
-
-
-@given(snapshots(), st.text())
-def test_match_is_total(snapshot: Snapshot, path: str) -> None:
-    match(snapshot, path)
 
 
 @given(st.binary(), shares, shares, names)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy import snapshot
-from proxy.snapshot import AgreementSpec, ModelRoute, Origin, ShadowPolicy, Snapshot, Sticky, Target
+from proxy.snapshot import AgreementSpec, HeaderMatch, ModelRoute, Origin, ShadowPolicy, Snapshot, Sticky, Target
 from tests.strategies import json_values, snapshots
 
 ONE = Target("1", (Origin("127.0.0.1", 8001),))
@@ -23,7 +23,7 @@ ROUTE = ModelRoute("m", "/", ONE, TWO)
 def test_the_codec_gives_back_what_it_took(drawn: Snapshot) -> None:
     again = snapshot.decode(snapshot.encode(drawn))
     assert again == drawn
-    assert again.by_prefix == drawn.by_prefix
+    assert (again.anywhere, again.by_host) == (drawn.anywhere, drawn.by_host)
     assert again.by_model == drawn.by_model
 
 
@@ -78,6 +78,14 @@ UNLAWFUL: list[tuple[str, Callable[[], object]]] = [
     ("negative epoch", lambda: replace(ROUTE, epoch=-1)),
     ("candidate is the champion", lambda: replace(ROUTE, candidate=replace(TWO, version="1"))),
     ("negative generation", lambda: Snapshot(-1, ())),
+    ("host with a port", lambda: replace(ROUTE, host="a b")),
+    ("host in capitals", lambda: replace(ROUTE, host="A")),
+    ("header in capitals", lambda: HeaderMatch("X-Model", "a")),
+    ("header without a name", lambda: HeaderMatch("", "a")),
+    ("header without a value", lambda: HeaderMatch("x-model", "")),
+    ("header that nobody can send", lambda: HeaderMatch("x-model", "a\r\nb")),
+    ("one header twice", lambda: Snapshot(1, (_by("x-a", "1", "m"), _by("x-a", "1", "n")))),
+    ("two headers at one place", lambda: Snapshot(1, (_by("x-a", "1", "m"), _by("x-b", "1", "n")))),
     ("one prefix twice", lambda: Snapshot(1, (ROUTE, replace(ROUTE, model="n")))),
     ("one prefix twice, but for the slash", lambda: Snapshot(1, (_at("/a", "m"), _at("/a/", "n")))),
     ("one model twice", lambda: Snapshot(1, (ROUTE, replace(ROUTE, path_prefix="/a")))),
@@ -86,6 +94,10 @@ UNLAWFUL: list[tuple[str, Callable[[], object]]] = [
 
 def _at(path_prefix: str, model: str) -> ModelRoute:
     return replace(ROUTE, path_prefix=path_prefix, model=model)
+
+
+def _by(name: str, value: str, model: str) -> ModelRoute:
+    return replace(ROUTE, header=HeaderMatch(name, value), model=model)
 
 
 @pytest.mark.parametrize("make", [pytest.param(make, id=name) for name, make in UNLAWFUL])

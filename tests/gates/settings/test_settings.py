@@ -400,8 +400,8 @@ def test_two_models_never_share_a_path(loaded: Load, prefix: str) -> None:
     other = match % prefix.rstrip("/") if prefix != "/" else ""
     text = f"models:\n  a: {first % other}\n  b: {first % (match % prefix)}\n"
     (problem,) = problems_of(loaded, text)
-    assert (problem.line, problem.key) == (3, "models.b.match.path_prefix")
-    assert problem.message == "models.a has the same path_prefix"
+    assert (problem.line, problem.key) == (3, "models.b.match")
+    assert problem.message == "models.a matches the same requests"
 
 
 def test_all_problems_come_at_once_in_order_each_at_its_own_file_and_line(loaded: Load, tmp_path: Path) -> None:
@@ -430,7 +430,7 @@ models:
         ("penstock.yaml", 4, "models.a.servers.40"),
         ("penstock.yaml", 11, "models.a.plan.steps[2].percent"),
         ("penstock.yaml", 12, "models.b.servers"),
-        ("penstock.yaml", 12, "models.b.match.path_prefix"),
+        ("penstock.yaml", 12, "models.b.match"),
         ("penstock.yaml", 13, "models.b.champion"),
         ("penstock.yaml", 14, "models.b.max_body"),
     ]
@@ -501,7 +501,7 @@ TREE = {
     "mlflow": {"experiment": "x"},
     "models": {
         "a": {
-            "match": {"path_prefix": "/a"},
+            "match": {"path_prefix": "/a", "host": "a.example", "header": {"x-model": "a"}},
             "servers": {"40": ["http://127.0.0.1:5001"], "42": ["http://127.0.0.1:5002"]},
             "champion": "40",
             "candidate": "@candidate",
@@ -539,7 +539,7 @@ def test_any_change_gives_lawful_settings_or_a_settings_error(
     file.write_text(json.dumps(tree, ensure_ascii=False, indent=1))
     outcome = settings_or_problems(file)
     if isinstance(outcome, Settings):
-        assert len(Snapshot(1, tuple(map(route_of, outcome.models))).by_prefix) == len(outcome.models)
+        assert len(Snapshot(1, tuple(map(route_of, outcome.models))).by_model) == len(outcome.models)
     else:
         assert outcome
         assert all(problem.line and problem.message for problem in outcome)
@@ -572,6 +572,8 @@ def route_of(model: ModelSettings) -> ModelRoute:
         max_body=model.max_body,
         shadow=model.shadow,
         agreement=model.agreement,
+        host=model.host,
+        header=model.header,
     )
 
 

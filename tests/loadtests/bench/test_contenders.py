@@ -45,7 +45,7 @@ def test_penstock_routes_each_model_and_copies_every_request(site: Site) -> None
     snapshot = decode(encode(penstock_snapshot(site, shadow=True)))
 
     for number in range(3):
-        route = match(snapshot, f"/m{number}/invocations")
+        route = match(snapshot, f"/m{number}/invocations", [])
         assert route is not None
         assert route.model == f"m{number}"
         assignment = assign(route, b"any")
