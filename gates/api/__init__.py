@@ -1,0 +1,38 @@
+"""The control port: what people and programs ask, what workers pull and push, and what Prometheus reads."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+
+from gates.api.operations import Operation, mount
+from gates.api.pages import Pages
+from gates.api.people import People
+from gates.api.refusals import HANDLERS, Refusal
+from gates.api.upkeep import Upkeep
+from gates.api.workers import Workers
+from gates.controller.controller import Controller
+from gates.controller.errands import Errands
+
+
+def create_app(controller: Controller, errands: Errands | None) -> Starlette:
+    """The app over a controller that somebody else runs."""
+
+    def require_acting() -> None:
+        if controller.started:
+            return
+        if controller.rival:
+            cause = f"{controller.rival} acts on this store; this control plane waits to take over"
+            raise Refusal(503, "not_acting", cause, "ask that one, or try again")
+        cause = controller.store_trouble or "it has only just begun"
+        raise Refusal(503, "not_started", f"the control plane has not started yet: {cause}", "try again soon")
+
+    return Starlette(routes=mount(_operations(controller, errands), require_acting), exception_handlers=HANDLERS)
+
+
+def _operations(controller: Controller, errands: Errands | None) -> list[Operation]:
+    return [
+        *Pages().operations(),
+        *People(controller, errands).operations(),
+        *Workers(controller).operations(),
+        *Upkeep(controller, errands).operations(),
+    ]

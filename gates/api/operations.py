@@ -1,0 +1,134 @@
+"""What the control port can be asked: each operation is one value, from which come its route, its rights and its page
+in the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gates.access import allowed
+from gates.api.refusals import Refusal
+
+JSON = "application/json"
+MAX_BODY = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of an operation, read and found lawful: `query` and `body` are of the operation's types."""
+
+    request: Request
+    query: Any
+    body: Any
+
+    @property
+    def model(self) -> str:
+        return str(self.request.path_params["model"])
+
+    @property
+    def caller(self) -> str:
+        """Who asks, for the record: what the body says, or else where the request comes from."""
+        said: str = getattr(self.body, "by", "")
+        client = self.request.client
+        return said or (f"someone at {client.host}" if client else "someone")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`query` and `body` are the msgspec types of what is asked, `answer` that of what `act` returns, a JSON value;
+    where it is None, `act` returns the Response itself, of the `media` type.
+
+    A body without a type is `act`'s own to read. `any_time` operations are answered before the control plane acts,
+    too."""
+
+    method: str
+    path: str
+    tells: str
+    act: Callable[[Call], Awaitable[Any]]
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
+    answer: Any = None
+    status: int = 200
+    media: str = JSON
+    any_time: bool = False
+
+    @property
+    def route(self) -> str:
+        """Its name in the matrix of rights."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def changes(self) -> bool:
+        return self.method not in ("GET", "HEAD")
+
+
+def mount(operations: Iterable[Operation], require_acting: Callable[[], None]) -> list[Route]:
+    """The routes. Raises LookupError for an operation that the matrix of rights does not name.
+
+    `require_acting` raises Refusal while this control plane does not act."""
+    return [_route(operation, require_acting) for operation in operations]
+
+
+def _route(operation: Operation, require_acting: Callable[[], None]) -> Route:
+    allowed(operation.route)
+
+    async def endpoint(request: Request) -> Response:
+        if operation.changes:
+            _require_own_page(request)
+        if not operation.any_time:
+            require_acting()
+        call = Call(request, _query(request, operation.query), await _body(request, operation.body))
+        answer = await operation.act(call)
+        if operation.answer is None:
+            assert isinstance(answer, Response)
+            return answer
+        return Response(msgspec.json.encode(answer), operation.status, media_type=JSON)
+
+    return Route(operation.path, endpoint, methods=[operation.method])
+
+
+def _require_own_page(request: Request) -> None:
+    """A browser says where a POST comes from: a page from elsewhere may not steer a control plane that its reader can
+    reach."""
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        raise Refusal(403, "foreign_origin", f"a page of {origin} may not change anything here")
+
+
+def _query(request: Request, kind: type[msgspec.Struct] | None) -> Any:
+    if kind is None:
+        return None
+    try:
+        return msgspec.convert(dict(request.query_params), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Refusal(422, "bad_query", str(error), f"expected {_named(kind)} in the query") from None
+
+
+async def _body(request: Request, kind: type[msgspec.Struct] | None) -> Any:
+    if kind is None:
+        return None
+    raw = await read(request, MAX_BODY)
+    try:
+        return msgspec.json.decode(raw or b"{}", type=kind)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(422, "bad_body", str(error), f"expected {_named(kind)} as JSON") from None
+
+
+def _named(kind: type[msgspec.Struct]) -> str:
+    return ", ".join(kind.__struct_fields__)
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """The whole body, refused as soon as it is over `limit` bytes."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise Refusal(413, "body_too_large", f"the body is over {limit} bytes")
+    return bytes(body)

@@ -1,0 +1,113 @@
+"""What people and programs ask: how the rollouts stand, what happened to them, and what is to happen next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Annotated
+
+import msgspec
+
+from gates.api.operations import Call, Operation
+from gates.api.refusals import Refusal
+from gates.controller.controller import Controller
+from gates.controller.errands import Errands
+from gates.decision import Command
+from gates.phases import Event
+from gates.ports import AuditRow
+from gates.status import ControlStatus, ModelStatus, RegistryStatus
+
+# PostgreSQL keeps no NUL; a rollback that could never be recorded would hold up all that comes after it.
+STORABLE = r"^[^\x00]*$"
+Name = Annotated[str, msgspec.Meta(max_length=200, pattern=STORABLE)]
+Reason = Annotated[str, msgspec.Meta(max_length=2000, pattern=STORABLE)]
+
+
+class Wish(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of advance, pause, resume, rollback and promote."""
+
+    by: Name = ""
+    reason: Reason = ""
+
+
+class Start(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a rollout's start; `candidate` is a version, or an alias such as "@challenger". `override` starts it
+    whatever the cool-down after a rollback."""
+
+    candidate: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    by: Name = ""
+    reason: Reason = ""
+    override: bool = False
+
+
+class Newest(msgspec.Struct):
+    """How many of the newest."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+
+
+class People:
+    """Each endpoint is one call of the controller."""
+
+    def __init__(self, controller: Controller, errands: Errands | None) -> None:
+        self._controller = controller
+        self._errands = errands
+
+    def operations(self) -> list[Operation]:
+        model = "/api/models/{model}"
+        wishes = (
+            ("advance", Event.CLIMB, "Go on to the next stage now; also: approve it."),
+            ("pause", Event.PAUSE, "Hold the rollout where it is; the gates go on watching."),
+            ("resume", Event.RESUME, "Let a paused rollout go on."),
+            ("rollback", Event.ROLL_BACK, "Give all traffic back to the champion now, and end the rollout."),
+            ("promote", Event.PROMOTE, "Make the candidate the champion now."),
+        )
+        return [
+            Operation("GET", "/api/status", "Everything: models, workers, store.", self._status, answer=ControlStatus),
+            Operation("GET", "/api/models", "All models.", self._models, answer=tuple[ModelStatus, ...]),
+            Operation("GET", model, "One model, and its rollout.", self._model, answer=ModelStatus),
+            Operation(
+                *("GET", f"{model}/events", "What happened to the model, newest first.", self._events),
+                query=Newest,
+                answer=tuple[AuditRow, ...],
+            ),
+            Operation(
+                *("POST", f"{model}/rollout", "Start a rollout, with copies of the traffic first.", self._start),
+                body=Start,
+                answer=ModelStatus,
+                status=201,
+            ),
+            *(
+                Operation(
+                    "POST", f"{model}/rollout/{name}", tells, partial(self._wish, event), body=Wish, answer=ModelStatus
+                )
+                for name, event, tells in wishes
+            ),
+        ]
+
+    async def _status(self, call: Call) -> ControlStatus:
+        errands = self._errands
+        registry = None if errands is None else RegistryStatus(errands.waiting, errands.trouble)
+        return replace(self._controller.status(), registry=registry)
+
+    async def _models(self, call: Call) -> tuple[ModelStatus, ...]:
+        return self._controller.status().models
+
+    async def _model(self, call: Call) -> ModelStatus:
+        return self._controller.model_status(call.model)
+
+    async def _events(self, call: Call) -> Sequence[AuditRow]:
+        return await self._controller.events(call.model, call.query.limit)
+
+    async def _start(self, call: Call) -> ModelStatus:
+        body: Start = call.body
+        await self._controller.start_rollout(call.model, body.candidate, call.caller, body.reason, body.override)
+        return self._controller.model_status(call.model)
+
+    async def _wish(self, event: Event, call: Call) -> ModelStatus:
+        if event is Event.ROLL_BACK and not call.body.reason.strip():
+            remedy = 'send {"reason": "..."}: whoever reads the history will want to know'
+            raise Refusal(422, "reason_missing", "a rollback needs a reason", remedy)
+        await self._controller.command(call.model, Command(event, call.caller, call.body.reason))
+        return self._controller.model_status(call.model)
