@@ -20,7 +20,6 @@ from gates.evidence import (
     slower_than,
     threshold,
 )
-from gates.plan import Plan
 from gates.verdict import GateResult, Severity, Verdict
 from proxy.histogram import Histogram
 from proxy.snapshot import Phase
@@ -84,12 +83,6 @@ class Budget:
     def __post_init__(self) -> None:
         if not (0 < self.false_alarm < 1 and 0 < self.false_pass < 1):
             raise ValueError("budget: probabilities must be between 0 and 1")
-
-    def alarm_alpha(self, gates: Iterable[Gate], plan: Plan) -> float:
-        """The part of each critical gate in each stage that it watches (union bound); advisory gates cannot roll back,
-        and take the same part."""
-        parts = sum(gate.watches(phase) for gate in gates if gate.severity == "critical" for phase in plan.visits)
-        return self.false_alarm / max(parts, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,80 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from gates.checks import Budget, Gate
 from gates.health import UNSEEN, Health
-from gates.phases import CARRYING, CLIMBING, RETREATS, Event, next_phase
-from gates.plan import Plan, Stage
+from gates.phases import CLIMBING, RETREATS, Event, next_phase
+from gates.rollout import Amendment, Rollout, amended
 from gates.verdict import GateResult, failed, undecided
 from proxy.snapshot import Phase
 
 CONTROLLER = "controller"
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a rollout is judged by, fixed when it starts.
-
-    A configuration that changes under way governs the next rollout: no evidence is judged by a rule made after it was
-    seen, and the declared budget holds."""
-
-    plan: Plan
-    gates: tuple[Gate, ...]
-    budget: Budget
-
-    def gates_at(self, position: int) -> tuple[Gate, ...]:
-        """Those that watch the stage at this position of the plan."""
-        phase = self.plan.phase_at(position)
-        return tuple(gate for gate in self.gates if gate.watches(phase))
-
-
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """One trial of one candidate. `position` indexes the plan's stages; `begun` is the generation at which the trial
-    began, `epoch` the one at which this stage did."""
-
-    id: str
-    model: str
-    champion: str
-    candidate: str
-    started_by: str
-    terms: Terms
-    phase: Phase = Phase.IDLE
-    position: int = 0
-    begun: int = 0
-    epoch: int = 0
-    gate: str = ""
-    """The gate that brought about the last decision, "" where none did."""
-    reason: str = ""
-    """Why it stands where it does: the reason of the last decision."""
-    stepped_down: bool = False
-    """A gate has failed on the ramp once; the next failure is the end."""
-    overdue: bool = False
-    """People were told that this stage is past its deadline."""
-    advised: str = ""
-    """In a dry run, the event that the controller asked for last in this stage."""
-
-    def __post_init__(self) -> None:
-        if self.champion == self.candidate:
-            raise ValueError(f"{self.model}: version {self.candidate} is the champion already")
-        if not 0 <= self.position <= self.terms.plan.last:
-            raise ValueError(f"rollout: the plan has no stage {self.position}")
-        if not 0 <= self.begun <= self.epoch:
-            raise ValueError(f"rollout: epoch {self.epoch} is before its beginning, {self.begun}")
-
-    @property
-    def carrying(self) -> bool:
-        """Whether the candidate is alive: it gets copies or requests."""
-        return self.phase in CARRYING
-
-    @property
-    def stage(self) -> Stage:
-        return self.terms.plan.stages[self.position]
-
-    @property
-    def share_bp(self) -> int:
-        """The candidate's share of the traffic, in basis points; none once the rollout has ended."""
-        return self.stage.share_bp if self.carrying else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +33,12 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a person asks for."""
+    """What a person asks for, or the configuration: then an amendment may come with it."""
 
     event: Event
     by: str
     reason: str = ""
+    amendment: Amendment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +135,9 @@ def waiting_for(rollout: Rollout, seen: Observation) -> list[str]:
 
 def _obey(rollout: Rollout, command: Command, generation: int) -> Decision:
     event = _onward(rollout) if command.event is Event.CLIMB else command.event
+    next_phase(rollout.phase, event, rollout.phase)  # what is refused is refused as it stands
+    if command.amendment is not None:
+        rollout = amended(rollout, command.amendment, generation)
     return _decided(rollout, event, command.by, command.reason or f"asked by {command.by}", generation)
 
 

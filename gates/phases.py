@@ -24,6 +24,10 @@ class Event(StrEnum):
     ROLL_BACK = "roll_back"
     STEP_DOWN = "step_down"
     """A gate failed, and the plan asks for one step down before it gives up."""
+    AMEND = "amend"
+    """The configuration changed the plan, the gates or the budget of a rollout that is under way."""
+    SET_SHARE = "set_share"
+    """The configuration names the candidate's share by hand: it is in force at once, and the plan waits."""
     OVERDUE = "overdue"
     """The stage has not been passed by its deadline; people are told."""
     ADVISE = "advise"
@@ -61,6 +65,9 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase | None] = {
     **{(phase, Event.PAUSE): Phase.PAUSED for phase in CARRYING if phase is not Phase.PAUSED},
     **{(phase, Event.PROMOTE): Phase.PROMOTED for phase in CARRYING},
     **{(phase, Event.ROLL_BACK): Phase.ROLLED_BACK for phase in CARRYING},
+    **{(phase, Event.AMEND): None for phase in CARRYING if phase is not Phase.PAUSED},
+    (Phase.PAUSED, Event.AMEND): Phase.PAUSED,
+    **{(phase, Event.SET_SHARE): Phase.PAUSED for phase in CARRYING},
     **{(phase, Event.OVERDUE): phase for phase in CLIMBING},
     **{(phase, Event.ADVISE): phase for phase in CARRYING},
 }

@@ -3,7 +3,7 @@ which hold whatever the gates say."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -86,15 +86,32 @@ class Plan:
         """The position of the bake."""
         return len(self.steps) + 1
 
-    @property
-    def visits(self) -> tuple[Phase, ...]:
-        """The phase of every stage that a rollout may pass through at most: the lower step and the one that failed come
-        once more where it may step down."""
-        once = tuple(self.phase_at(position) for position in range(self.last + 1))
+    def visits(self, first: int = 0) -> tuple[Phase, ...]:
+        """The phase of every stage that a rollout may pass through at most, from the position `first` on: the lower
+        step and the one that failed come once more where it may step down."""
         again = self.on_fail == "step_down" and len(self.steps) > 1
+        return self.visited(first, self.last, again)
+
+    def visited(self, first: int, position: int, again: bool) -> tuple[Phase, ...]:
+        """The phase of every stage passed through from `first` to `position`; `again` tells of a step down between."""
+        once = tuple(self.phase_at(each) for each in range(first, position + 1))
         return (*once, Phase.RAMP, Phase.RAMP) if again else once
 
     def phase_at(self, position: int) -> Phase:
         if position == 0:
             return Phase.SHADOW
         return Phase.BAKE if position == self.last else Phase.RAMP
+
+    def position_of(self, share_bp: int) -> int:
+        """The highest stage before the bake whose share is not above this one."""
+        return max(at for at, stage in enumerate((self.shadow, *self.steps)) if stage.share_bp <= share_bp)
+
+    def through(self, share_bp: int) -> Plan:
+        """The plan with a step of this share; a new one asks what the step before it does, and the first one what the
+        second does."""
+        below = tuple(step for step in self.steps if step.share_bp < share_bp)
+        if share_bp == 0 or self.steps[len(below)].share_bp == share_bp:
+            return self
+        like = below[-1] if below else self.steps[0]
+        between = replace(like, share_bp=share_bp, approval=False)
+        return replace(self, steps=(*below, between, *self.steps[len(below) :]))

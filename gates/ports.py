@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from gates.decision import Rollout
 from gates.phases import RETREATS
+from gates.rollout import Rollout
 from proxy.snapshot import Snapshot
 from proxy.window import Sample
 

@@ -12,9 +12,10 @@ from typing import Any, ParamSpec
 
 from gates.checks import Budget, Gate
 from gates.controller.controller import Controller
-from gates.decision import Command, Terms
+from gates.decision import Command
 from gates.phases import Event
 from gates.plan import Plan, Stage
+from gates.rollout import Terms
 from gates.settings import Address, ModelSettings, Settings
 from gates.status import RolloutStatus
 from proxy import snapshot as snapshots

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from gates.decision import Rollout
 from gates.ports import (
     AuditRow,
     Commit,
@@ -23,6 +22,7 @@ from gates.ports import (
     Trial,
     WorkerSample,
 )
+from gates.rollout import Rollout
 from proxy.snapshot import Snapshot
 
 

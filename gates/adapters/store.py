@@ -19,7 +19,6 @@ from gates.adapters import migrations, tables
 from gates.adapters.database import database
 from gates.adapters.migrations import UnknownSchema
 from gates.audit import Link, hash_of
-from gates.decision import Rollout
 from gates.ports import (
     UNROUTED,
     AuditRow,
@@ -32,6 +31,7 @@ from gates.ports import (
     Trial,
     WorkerSample,
 )
+from gates.rollout import Rollout
 from proxy import snapshot as snapshots
 from proxy.snapshot import Snapshot
 from proxy.window import Sample, decode_window, encode_window

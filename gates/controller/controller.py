@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from gates.controller import overview, reconcile, steering
+from gates.controller import overview, reconcile
 from gates.controller.daemonthread import DaemonThread, in_thread
 from gates.controller.observer import Observer
 from gates.controller.routes import Unroutable
@@ -80,8 +80,22 @@ class Controller:
 
         May be called again where it failed, and after a time of waiting. Raises StoreError and Unroutable."""
         await self._steering.load()
-        await self._configure()
+        await self.configure(self._settings)
         self.started = True
+
+    async def configure(self, settings: Settings) -> None:
+        """Work by these settings from now on: routes, and the terms of the rollouts that are under way, in one
+        generation; then begin the rollouts that they ask for.
+
+        Where they cannot be taken up, all goes on by the settings before. Raises StoreError and Unroutable."""
+        await self._steering.configure(settings, self._versions)
+        self._settings = settings
+        self._models = {model.name: model for model in settings.models}
+        for model, candidate in reconcile.wanted(settings, self._steering.standing, self._versions):
+            try:
+                await self.start_rollout(model, candidate, reconcile.CONFIGURATION, "named by the configuration")
+            except (Unroutable, IllegalEvent, CoolingDown) as error:
+                logger.error("the rollout that the configuration names cannot begin: %s", error)
 
     async def run(self) -> None:
         """Tick, keep, and resolve what the settings leave to the registry, until another control plane acts."""
@@ -140,7 +154,10 @@ class Controller:
         StoreError."""
         settings = self._model(model)
         version = await self._version(model, candidate)
-        return await self._steering.begin(settings, self._new_id(), version, by, reason, override)
+        begun = await self._steering.begin(settings, self._new_id(), version, by, reason, override)
+        if settings.percent is not None:
+            await self._steering.configure(self._settings, self._versions)
+        return begun
 
     # what goes on
 
@@ -157,7 +174,7 @@ class Controller:
         for model, alias in self._aliases():
             try:
                 self._versions[model, alias] = await self._version(model, alias)
-                await self._configure()
+                await self.configure(self._settings)
             except (RegistryError, StoreError) as error:
                 logger.warning("%s: %s is not resolved yet: %s", model, alias, error)
         return not self._aliases()
@@ -208,8 +225,7 @@ class Controller:
     # how it is done
 
     def _status_of(self, route: ModelRoute) -> ModelStatus:
-        configured = steering.terms_of(self._models[route.model])
-        return overview.model_status(self.snapshot, self.observer, route, configured)
+        return overview.model_status(self.snapshot, self.observer, route)
 
     async def _tick_on(self) -> None:
         """Every 0.2 s, and sooner where a push brought something new."""
@@ -241,14 +257,6 @@ class Controller:
             if await self.resolve():
                 return
             await asyncio.sleep(RESOLVE_EVERY)
-
-    async def _configure(self) -> None:
-        await self._steering.configure(self._versions)
-        for model, candidate in reconcile.wanted(self._settings, self._steering.standing, self._versions):
-            try:
-                await self.start_rollout(model, candidate, reconcile.CONFIGURATION, "named by the configuration")
-            except (Unroutable, IllegalEvent, CoolingDown) as error:
-                logger.error("the rollout that the configuration names cannot begin: %s", error)
 
     def _aliases(self) -> list[tuple[str, str]]:
         return reconcile.aliases(self._settings, self._steering.standing, self._versions)

@@ -8,9 +8,10 @@ from typing import Literal
 import msgspec
 
 from gates.checks import terms_of
-from gates.decision import Decision, Rollout, Terms
+from gates.decision import Decision
 from gates.phases import Event
 from gates.ports import Errand, RolloutFacts
+from gates.rollout import Rollout, Terms
 from proxy.snapshot import BASIS_POINTS
 
 Outcome = Literal["promoted", "rolled_back"]

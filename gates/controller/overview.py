@@ -7,20 +7,20 @@ from collections.abc import Iterator, Mapping
 from gates.controller.observer import Observer
 from gates.controller.outbox import facts_of
 from gates.controller.watch import Watch, served_in
-from gates.decision import Rollout, Terms, waiting_for
+from gates.decision import waiting_for
 from gates.health import Health, champion_health
 from gates.outlook import Forecast, forecast, stage_name, warnings
 from gates.phases import CLIMBING, ENDED
 from gates.plan import Plan
 from gates.ports import RolloutFacts
+from gates.rollout import Rollout
 from gates.status import AgreementStatus, LaneStatus, ModelStatus, RolloutStatus, StageStatus
 from gates.verdict import light
 from proxy.snapshot import ModelRoute, Phase, Snapshot
 from proxy.window import LANES, AgreementTally, LaneTally
 
 
-def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute, configured: Terms) -> ModelStatus:
-    """`configured` are the terms of the model's next rollout."""
+def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute) -> ModelStatus:
     watch = observer.watches.get(route.model)
     return ModelStatus(
         model=route.model,
@@ -29,7 +29,7 @@ def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute, conf
         phase=route.phase,
         percent=route.ramp_bp / 100,
         generation=snapshot.generation,
-        rollout=None if watch is None else _rollout(watch, observer, route, configured),
+        rollout=None if watch is None else _rollout(watch, observer, route),
     )
 
 
@@ -43,7 +43,7 @@ def figures(observer: Observer) -> Iterator[tuple[RolloutFacts, Mapping[str, flo
         yield facts_of(watch.rollout), {k: v for k, v in {**share, **values, **progress}.items() if v is not None}
 
 
-def _rollout(watch: Watch, observer: Observer, route: ModelRoute, configured: Terms) -> RolloutStatus:
+def _rollout(watch: Watch, observer: Observer, route: ModelRoute) -> RolloutStatus:
     rollout, window, seen = watch.rollout, watch.window, watch.seen
     terms = rollout.terms
     epochs = observer.ledger.windows(rollout.model, rollout.begun, rollout.epoch)
@@ -68,8 +68,8 @@ def _rollout(watch: Watch, observer: Observer, route: ModelRoute, configured: Te
         reason=rollout.reason,
         forecasts=tuple(_forecasts(watch)),
         false_alarm=terms.budget.false_alarm,
-        false_alarm_each=terms.budget.alarm_alpha(terms.gates, terms.plan),
-        warnings=tuple(_warnings(watch, route, configured)),
+        false_alarm_each=rollout.alarm_alpha,
+        warnings=tuple(_warnings(watch, route)),
         bad_answers=seen.bad_answers,
         max_bad_answers=terms.plan.max_bad_answers,
         champion=_champion(watch, observer),
@@ -82,21 +82,20 @@ def _rollout(watch: Watch, observer: Observer, route: ModelRoute, configured: Te
 def _forecasts(watch: Watch) -> Iterator[Forecast]:
     """Of the gates that were looked at in this stage."""
     rollout, terms = watch.rollout, watch.rollout.terms
-    alarm = terms.budget.alarm_alpha(terms.gates, terms.plan)
     if rollout.carrying:
         for gate, evidence in zip(terms.gates_at(rollout.position), watch.evidence, strict=False):
-            yield forecast(gate, evidence, watch.window, watch.seen.elapsed, alarm, terms.budget.false_pass)
+            yield forecast(
+                gate, evidence, watch.window, watch.seen.elapsed, rollout.alarm_alpha, terms.budget.false_pass
+            )
 
 
-def _warnings(watch: Watch, route: ModelRoute, configured: Terms) -> Iterator[str]:
+def _warnings(watch: Watch, route: ModelRoute) -> Iterator[str]:
     """By the rate at which clients have asked in this stage so far."""
     terms, window, elapsed = watch.rollout.terms, watch.window, watch.seen.elapsed
     asked = window.champion.answers + window.candidate.answers - window.fallbacks
     rate = asked / elapsed if elapsed > 0 else None
     if watch.rollout.carrying:
         yield from warnings(terms.plan, terms.gates, terms.budget, route.shadow.share_bp, rate)
-        if terms != configured:
-            yield "plan, gates or budget were changed under way; that governs the next rollout, and not this one"
 
 
 def _champion(watch: Watch, observer: Observer) -> Health:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 
 import msgspec
 
@@ -11,9 +11,10 @@ from gates.controller.outbox import errands_of
 from gates.controller.record import Inputs, audit_of
 from gates.controller.routes import snapshot_of
 from gates.controller.standing import Standing
-from gates.decision import Command, Decision, Observation, Rollout, decide
+from gates.decision import Command, Decision, Observation
 from gates.phases import Event
 from gates.ports import AuditRow, Commit, Serving, Trial
+from gates.rollout import Amendment, Rollout, Terms, told
 from gates.settings import ModelSettings, Settings
 from proxy.snapshot import ModelRoute, Phase
 
@@ -21,6 +22,14 @@ CONFIGURATION = "configuration"
 
 Versions = Mapping[tuple[str, str], str]
 """The version that each (model, alias) names."""
+Seen = Callable[[Rollout, Command], Inputs]
+"""What a decision about a rollout is made from, with what its stage has shown so far."""
+
+
+def terms_of(model: ModelSettings) -> Terms:
+    """What a rollout of the model is judged by. A share that is set by hand is a step of its plan."""
+    plan = model.plan if model.percent is None else model.plan.through(model.percent)
+    return Terms(plan, model.gates, model.budget, model.agreement)
 
 
 def is_alias(reference: str) -> bool:
@@ -35,25 +44,28 @@ def aliases(settings: Settings, standing: Standing, versions: Versions) -> list[
     return [pair for pair in (*champions, *candidates) if is_alias(pair[1]) and pair not in versions]
 
 
-def configure(settings: Settings, standing: Standing, versions: Versions, at: float, registered: bool) -> Commit | None:
+def configure(
+    settings: Settings, standing: Standing, versions: Versions, at: float, registered: bool, seen: Seen
+) -> Commit | None:
     """The one commit that brings the store in line with the settings, None where it is already.
 
     A promotion outlives the file: the store's serving version stays as long as the file's champion is the one that was
     recorded with it. A champion whose alias is not resolved stays what it was, if anything. A rollout that the settings
-    cut the ground from ends. Raises Unroutable."""
+    cut the ground from ends; any other goes on under the terms that they have now, unless a retreat is due, which is
+    what `seen` is for. Raises Unroutable."""
     generation = standing.generation + 1
     settled = (_serving(model, standing, versions, generation) for model in settings.models)
     servings = {serving.model: serving for serving in settled if serving is not None}
-    ends = [
-        _Ending(decision, Inputs(rollout, Observation(), command, generation))
+    made = [
+        _Made(decision, inputs)
         for rollout in standing.rollouts.values()
-        if rollout.carrying and (command := _end(rollout, settings, servings)) is not None
-        if (decision := decide(rollout, Observation(), command, generation)) is not None
+        if rollout.carrying and (inputs := _asked(rollout, settings, servings, seen, generation)) is not None
+        if (decision := inputs.decide()) is not None
     ]
-    rollouts = {**standing.rollouts, **{end.decision.rollout.model: end.decision.rollout for end in ends}}
+    rollouts = {**standing.rollouts, **{each.decision.rollout.model: each.decision.rollout for each in made}}
     snapshot = snapshot_of(settings, servings, rollouts, generation)
     audit = (
-        *(audit_of(end.decision, end.inputs, at) for end in ends),
+        *(audit_of(each.decision, each.inputs, at) for each in made),
         *_configured(standing, servings, snapshot.by_model, generation, at),
     )
     if not audit:
@@ -61,10 +73,10 @@ def configure(settings: Settings, standing: Standing, versions: Versions, at: fl
     return Commit(
         snapshot=snapshot,
         audit=audit,
-        rollouts=tuple(end.decision.rollout for end in ends),
+        rollouts=tuple(each.decision.rollout for each in made),
         servings=tuple(servings.values()),
         gone=tuple(sorted(standing.servings.keys() - servings.keys())),
-        errands=tuple(errand for end in ends for errand in errands_of(end.decision, at)) if registered else (),
+        errands=tuple(errand for each in made for errand in errands_of(each.decision, at)) if registered else (),
     )
 
 
@@ -86,7 +98,7 @@ def wanted(settings: Settings, standing: Standing, versions: Versions) -> list[t
 
 
 @dataclass(frozen=True, slots=True)
-class _Ending:
+class _Made:
     decision: Decision
     inputs: Inputs
 
@@ -108,6 +120,33 @@ def _serving(model: ModelSettings, standing: Standing, versions: Versions, gener
         return before
     epoch = before.epoch if before is not None and before.version == version else generation
     return Serving(model.name, version, model.champion, epoch)
+
+
+def _asked(
+    rollout: Rollout, settings: Settings, servings: Mapping[str, Serving], seen: Seen, generation: int
+) -> Inputs | None:
+    """What the settings ask of a rollout, with what that is decided from; None where they ask nothing.
+
+    Its end does not depend on what it has shown."""
+    end = _end(rollout, settings, servings)
+    if end is not None:
+        return Inputs(rollout, Observation(), end, generation)
+    amendment = _amendment(next(model for model in settings.models if model.name == rollout.model))
+    return seen(rollout, _amend(rollout, amendment)) if amendment.changes(rollout) else None
+
+
+def _amendment(model: ModelSettings) -> Amendment:
+    return Amendment(terms_of(model), model.percent)
+
+
+def _amend(rollout: Rollout, amendment: Amendment) -> Command:
+    """A share that is no longer set by hand gives the rollout back to its plan."""
+    event = Event.AMEND
+    if amendment.by_hand not in (None, rollout.by_hand):
+        event = Event.SET_SHARE
+    elif amendment.by_hand is None and rollout.by_hand is not None and rollout.phase is Phase.PAUSED:
+        event = Event.RESUME
+    return Command(event, CONFIGURATION, told(rollout, amendment), amendment)
 
 
 def _end(rollout: Rollout, settings: Settings, servings: Mapping[str, Serving]) -> Command | None:
@@ -132,6 +171,9 @@ def _configured(
     before = standing.snapshot.by_model
     for model in sorted({*before, *after, *servings}):
         old, new = before.get(model), after.get(model)
+        if old is not None and new is not None and new.candidate == old.candidate:
+            # How the rollout moved stands in a row of its own.
+            old = replace(old, phase=new.phase, ramp_bp=new.ramp_bp, epoch=new.epoch)
         if old == new and standing.servings.get(model) == servings.get(model):
             continue
         yield AuditRow(

@@ -11,9 +11,10 @@ from gates.controller.outbox import errands_of
 from gates.controller.routes import snapshot_of
 from gates.controller.standing import Standing
 from gates.controller.watch import judged
-from gates.decision import Command, Decision, Observation, Rollout, decide
+from gates.decision import Command, Decision, Observation, decide
 from gates.phases import Event
 from gates.ports import AuditRow, Commit, Serving
+from gates.rollout import Rollout
 from gates.settings import Settings
 from gates.verdict import GateResult
 from proxy.window import Window

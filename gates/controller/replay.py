@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from gates.checks import Gate, GateWatch, look
 from gates.controller.record import Inputs, decode_inputs
 from gates.controller.watch import judged
-from gates.decision import Decision, Rollout, decide, waiting_for
+from gates.decision import Decision, decide, waiting_for
 from gates.health import champion_health
 from gates.phases import Event, IllegalEvent
 from gates.ports import AuditRow
+from gates.rollout import Rollout
 
 
 @dataclass(frozen=True, slots=True)

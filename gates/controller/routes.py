@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gates.decision import Rollout
 from gates.ports import Serving
+from gates.rollout import Rollout
 from gates.settings import ModelSettings, Settings
 from proxy.snapshot import ModelRoute, Phase, Snapshot, Target
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gates.decision import Rollout
 from gates.ports import UNROUTED, Commit, Serving, State, Trial
+from gates.rollout import Rollout
 from proxy.snapshot import Snapshot
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import TypeVar
 
 from gates.controller import reconcile
 from gates.controller.book import Book
@@ -15,22 +16,20 @@ from gates.controller.publication import Publication
 from gates.controller.record import Inputs, commit_of, decode_inputs
 from gates.controller.standing import Standing
 from gates.controller.watch import Watch
-from gates.decision import Command, Decision, Rollout, Terms
+from gates.decision import Command, Decision
 from gates.outlook import warnings
 from gates.phases import RETREATS, Event, IllegalEvent
 from gates.ports import Clock, Commit, RegistryError, StaleGeneration, Store, StoreError
+from gates.rollout import Rollout
 from gates.settings import ModelSettings, Settings
 from proxy.snapshot import Phase
 
 logger = logging.getLogger("penstock.control")
 
+T = TypeVar("T")
+
 STORE_REST = 1.0
 HISTORY = 1000
-
-
-def terms_of(model: ModelSettings) -> Terms:
-    """What a rollout that begins now is judged by."""
-    return Terms(model.plan, model.gates, model.budget)
 
 
 class AlreadyChampion(Exception):
@@ -81,18 +80,10 @@ class Steering:
             self.publication.release()
             return True
 
-    async def configure(self, versions: reconcile.Versions) -> None:
-        """Bring the store in line with the settings. Raises StoreError and Unroutable."""
-        async with self._lock:
-            at = self._clock.wall()
-            commit = reconcile.configure(self._settings, self.standing, versions, at, self._registered)
-            if commit is not None:
-                await self.book.write(commit)
-                if commit.errands:
-                    self.errand_stored.set()
-                for row in commit.audit:
-                    logger.info("%s: %s: %s (generation %d)", row.model, row.event, row.reason, row.generation)
-            self._take_stand()
+    async def configure(self, settings: Settings, versions: reconcile.Versions) -> None:
+        """Work by these settings from now on, in one generation. Raises StoreError and Unroutable, and goes on by the
+        settings before then."""
+        await self._one_at_a_time(lambda: self._configure(settings, versions))
 
     async def tick(self) -> None:
         """Observe every rollout, and decide what is to be decided: retreats first."""
@@ -148,6 +139,22 @@ class Steering:
             raise IllegalEvent(Phase.IDLE, command.event)
         return await self._decided(self._inputs(watch, command))
 
+    async def _configure(self, settings: Settings, versions: reconcile.Versions) -> None:
+        self.observer.observe()
+        at = self._clock.wall()
+        commit = reconcile.configure(settings, self.standing, versions, at, self._registered, self._seen)
+        if commit is not None:
+            await self.book.write(commit)
+            if commit.errands:
+                self.errand_stored.set()
+            for row in commit.audit:
+                logger.info("%s: %s: %s (generation %d)", row.model, row.event, row.reason, row.generation)
+        self._settings = settings
+        self._take_stand()
+
+    def _seen(self, rollout: Rollout, command: Command) -> Inputs:
+        return self._inputs(self.observer.watches[rollout.model], command)
+
     async def _begin(
         self, model: ModelSettings, rollout: str, candidate: str, by: str, reason: str, override: bool
     ) -> Decision:
@@ -163,7 +170,7 @@ class Steering:
             reason = f"{reason or f'asked by {by}'} (whatever the cool-down)"
         elif model.plan.cool_down:
             await self._require_cool(model, candidate)
-        terms = terms_of(model)
+        terms = reconcile.terms_of(model)
         fresh = Rollout(rollout, model.name, serving.version, candidate, by, terms)
         begun = await self._decided(self._inputs(Watch(fresh), Command(Event.START, by, reason)))
         for warning in warnings(terms.plan, terms.gates, terms.budget, model.shadow.share_bp):
@@ -210,7 +217,7 @@ class Steering:
             *(decision.by, decision.reason, inputs.generation),
         )
 
-    async def _one_at_a_time(self, act: Callable[[], Awaitable[Decision]]) -> Decision:
+    async def _one_at_a_time(self, act: Callable[[], Awaitable[T]]) -> T:
         """Once more from the store's truth where another controller was faster."""
         async with self._lock:
             try:

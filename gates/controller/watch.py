@@ -8,10 +8,11 @@ import msgspec
 
 from gates.checks import GateWatch, judge, look
 from gates.controller.workers import LIVE_SECONDS
-from gates.decision import Observation, Rollout
+from gates.decision import Observation
 from gates.health import champion_health
 from gates.phases import CLIMBING
 from gates.ports import StageClock
+from gates.rollout import Rollout
 from gates.verdict import GateResult
 from proxy.window import Window
 
@@ -90,9 +91,8 @@ class Watch:
 
 def judged(rollout: Rollout, evidence: tuple[GateWatch, ...], window: Window) -> tuple[GateResult, ...]:
     """What the gates of the rollout's stage say, by watches that have looked at the window."""
-    terms = rollout.terms
-    alarm = terms.budget.alarm_alpha(terms.gates, terms.plan)
-    return judge(terms.gates_at(rollout.position), evidence, window, alarm, terms.budget.false_pass)
+    gates = rollout.terms.gates_at(rollout.position)
+    return judge(gates, evidence, window, rollout.alarm_alpha, rollout.terms.budget.false_pass)
 
 
 def requests_in(window: Window, position: int) -> int:

@@ -34,7 +34,8 @@ class MlflowSettings:
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """One served model. `champion` and `candidate` are versions that have servers, or aliases (`@champion`) that the
-    registry has yet to resolve. `timeout` is in seconds, `max_body` in bytes."""
+    registry has yet to resolve. `timeout` is in seconds, `max_body` in bytes. `percent`, in basis points, is the
+    candidate's share where it is set by hand."""
 
     name: str
     path_prefix: str
@@ -51,6 +52,7 @@ class ModelSettings:
     budget: Budget
     host: str = ""
     header: HeaderMatch | None = None
+    percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +129,5 @@ def _model(name: str, keys: ModelKeys) -> ModelSettings:
         budget=keys.budget.budget(),
         host=keys.match.host or "",
         header=keys.match.header_match(),
+        percent=keys.percent,
     )

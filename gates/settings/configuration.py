@@ -73,6 +73,9 @@ class ModelKeys(Keys):
     """The version that serves, or an alias of the MLflow registry such as "@champion"."""
     candidate: kinds.Reference | None = None
     """The version on trial, or an alias of the MLflow registry."""
+    percent: kinds.BasisPoints | None = None
+    """The candidate's share of the requests, set by hand: in force at once, and held until it is changed, or until a
+    person resumes the rollout. Without it, the plan sets the share."""
     sticky: StickyKeys | None = None
     """What keeps a user with one version. Without it, each request is its own unit."""
     timeout: kinds.Deadline = written("2s")

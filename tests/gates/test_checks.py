@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gates.checks import (
-    Budget,
     Gate,
     GateWatch,
     counts_of,
@@ -24,7 +23,6 @@ from gates.checks import (
     terms_of,
 )
 from gates.evidence import RateWatch, RatioWatch, Tally, log_evidence_below
-from gates.plan import Plan, Stage
 from gates.verdict import GateResult, Verdict
 from proxy.comparison import Comparison
 from proxy.snapshot import Phase
@@ -190,25 +188,6 @@ def test_watches_are_found_by_name_and_new_gates_begin_now() -> None:
     assert errors == old[0].looked(ERRORS, window(40, 3))
     assert same == GateWatch.fresh(SAME).looked(SAME, window(40, 3))
     assert [r.gate for r in judge((ERRORS, SAME), (errors, same), window(40, 3), ALARM, PASS)] == ["errors", "same"]
-
-
-@pytest.mark.parametrize(
-    ("gates", "plan", "parts"),
-    [
-        ((ERRORS,), PLAN, 5),
-        ((ERRORS, TAIL), PLAN, 10),
-        ((ERRORS, replace(TAIL, severity="advisory")), PLAN, 5),
-        ((ERRORS, replace(TAIL, scope="ramp")), PLAN, 8),
-        ((replace(TAIL, scope="bake"),), PLAN, 1),
-        ((ERRORS, replace(TAIL, scope="shadow")), replace(PLAN, on_fail="step_down"), 8),
-        ((ERRORS,), Plan(Stage(0), (Stage(10_000),), Stage(10_000), on_fail="step_down"), 3),
-        ((), PLAN, 1),
-    ],
-)
-def test_one_budget_is_split_over_critical_gates_and_their_stages(
-    gates: tuple[Gate, ...], plan: Plan, parts: int
-) -> None:
-    assert Budget(0.02).alarm_alpha(gates, plan) == 0.02 / parts
 
 
 @pytest.mark.parametrize(

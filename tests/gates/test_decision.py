@@ -6,10 +6,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gates.decision import CONTROLLER, Command, Decision, Observation, Rollout, decide, waiting_for
+from gates.decision import CONTROLLER, Command, Decision, Observation, decide, waiting_for
 from gates.health import Health
 from gates.phases import CARRYING, CLIMBING, ENDED, TRANSITIONS, Event, IllegalEvent
 from gates.plan import Deadline, Plan
+from gates.rollout import Rollout
 from gates.verdict import GateResult, Verdict
 from proxy.snapshot import Phase
 from tests.control import PLAN, TERMS

@@ -60,5 +60,24 @@ def test_a_deadline_takes_time(after: float) -> None:
 def test_a_step_down_is_two_stages_more() -> None:
     plan = Plan(Stage(0), (Stage(500), ALL), ALL)
     once = (Phase.SHADOW, Phase.RAMP, Phase.RAMP, Phase.BAKE)
-    assert plan.visits == once
-    assert replace(plan, on_fail="step_down").visits == (*once, Phase.RAMP, Phase.RAMP)
+    assert plan.visits() == once
+    assert plan.visits(2) == once[2:]
+    assert replace(plan, on_fail="step_down").visits() == (*once, Phase.RAMP, Phase.RAMP)
+
+
+@given(st.sets(st.integers(1, BASIS_POINTS - 1), max_size=8), st.integers(0, BASIS_POINTS))
+def test_any_share_can_be_made_a_step(shares: set[int], share: int) -> None:
+    plan = Plan(Stage(0), (*map(Stage, sorted(shares)), ALL), ALL)
+    through = plan.through(share)
+    assert through.stages[through.position_of(share)].share_bp == share
+    assert {stage.share_bp for stage in through.stages} == {*shares, 0, BASIS_POINTS, share}
+    assert through.through(share) == through
+    assert plan.stages[plan.position_of(share)].share_bp <= share
+
+
+def test_a_step_between_asks_what_the_one_before_it_does() -> None:
+    first, second = Stage(500, 30, 7), Stage(5_000, 60, 9, approval=True)
+    plan = Plan(Stage(0), (first, second, ALL), ALL)
+    assert plan.through(1_000).steps[1] == replace(first, share_bp=1_000)
+    assert plan.through(9_000).steps[2] == replace(second, share_bp=9_000, approval=False)
+    assert plan.through(100).steps[0] == replace(first, share_bp=100)

@@ -17,7 +17,6 @@ from sqlalchemy import func, select, text
 
 from gates.adapters import tables
 from gates.adapters.store import SNAPSHOTS_KEPT, SqlStore
-from gates.decision import Rollout
 from gates.ports import (
     AuditRow,
     Commit,
@@ -31,6 +30,7 @@ from gates.ports import (
     Trial,
     WorkerSample,
 )
+from gates.rollout import Rollout
 from proxy.snapshot import ModelRoute, Origin, Phase, Snapshot, Target
 from proxy.window import Sample, Window
 from tests.control import TERMS

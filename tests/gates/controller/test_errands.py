@@ -10,9 +10,10 @@ from gates.controller import errands as module
 from gates.controller import overview
 from gates.controller.errands import Errands
 from gates.controller.outbox import Begin, errands_of, facts_of
-from gates.decision import Decision, Rollout
+from gates.decision import Decision
 from gates.phases import Event
 from gates.ports import RolloutFacts, StoreError
+from gates.rollout import Rollout
 from proxy.snapshot import Phase
 from tests.control import MODEL, TERMS, Desk, in_loop, model_settings
 from tests.fakes import FakeRegistry

@@ -6,17 +6,24 @@ from typing import Any
 import pytest
 
 from gates.controller.reconcile import aliases, configure, wanted
+from gates.controller.record import Inputs
 from gates.controller.standing import NOWHERE, Standing, trial_of
-from gates.decision import Rollout
+from gates.decision import Command, Observation
 from gates.ports import Commit, Serving, Trial
+from gates.rollout import Rollout
 from proxy.snapshot import Origin, Phase
 from tests.control import MODEL, TERMS, model_settings, settings_of
 
 ROLLOUT = Rollout("r1", MODEL, "40", "42", "ada", TERMS, Phase.RAMP, position=1, begun=2, epoch=3)
 
 
+def seen(rollout: Rollout, command: Command) -> Inputs:
+    """A stage that has shown nothing yet."""
+    return Inputs(rollout, Observation(), command, generation=9)
+
+
 def configured(standing: Standing, **changes: Any) -> Commit | None:
-    return configure(settings_of(model_settings(**changes)), standing, {}, 1.0, registered=True)
+    return configure(settings_of(model_settings(**changes)), standing, {}, 1.0, True, seen)
 
 
 def settled(*rollouts: Rollout, **changes: Any) -> Standing:
@@ -37,9 +44,9 @@ def test_a_first_start_settles_every_model() -> None:
 def test_the_same_settings_again_change_nothing() -> None:
     assert configured(settled()) is None
     one, two = model_settings("one"), model_settings("two")
-    first = configure(settings_of(one, two), NOWHERE, {}, 1.0, registered=True)
+    first = configure(settings_of(one, two), NOWHERE, {}, 1.0, True, seen)
     assert first is not None
-    assert configure(settings_of(two, one), NOWHERE.after(first), {}, 2.0, registered=True) is None
+    assert configure(settings_of(two, one), NOWHERE.after(first), {}, 2.0, True, seen) is None
 
 
 def test_a_commit_follows_from_its_own_standing() -> None:
@@ -79,7 +86,7 @@ def test_a_rollout_goes_on_under_settings_that_leave_it_alone() -> None:
 
 def test_the_epoch_moves_with_the_version_alone() -> None:
     standing = settled()
-    renamed = configure(settings_of(model_settings(champion="@c")), standing, {(MODEL, "@c"): "40"}, 1.0, False)
+    renamed = configure(settings_of(model_settings(champion="@c")), standing, {(MODEL, "@c"): "40"}, 1.0, False, seen)
     assert renamed is not None
     assert renamed.servings == (Serving(MODEL, "40", "@c", 1),)
     moved = configured(standing, champion="41")
@@ -105,7 +112,7 @@ def test_aliases_are_asked_for_until_they_are_settled() -> None:
     champion, challenger = (MODEL, "@champion"), (MODEL, "@challenger")
     assert aliases(settings, NOWHERE, {}) == [champion, challenger]
     assert aliases(settings, NOWHERE, {champion: "40"}) == [challenger]
-    commit = configure(settings, NOWHERE, {champion: "40"}, 1.0, registered=False)
+    commit = configure(settings, NOWHERE, {champion: "40"}, 1.0, False, seen)
     assert commit is not None
     standing = NOWHERE.after(commit)
     assert aliases(settings, standing, {}) == [challenger]

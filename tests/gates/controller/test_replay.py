@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from gates.checks import Gate
-from gates.controller.record import decode_inputs, encode_inputs
+from gates.controller.record import Inputs, decode_inputs, encode_inputs
 from gates.controller.replay import replay, under
 from gates.phases import Event
 from gates.ports import AuditRow
 from proxy.snapshot import Phase
-from tests.control import GATES, Desk, in_loop
+from tests.control import GATES, MODEL, PLAN, Desk, in_loop
 
 STRICTER = (*GATES, Gate("no_errors", "error_rate", 0.001))
 LAXER = tuple(replace(gate, limit=0.9) if gate.name == "errors" else gate for gate in GATES)
@@ -114,3 +114,37 @@ async def test_laxer_gates_would_have_gone_on() -> None:
     assert all(one.same for one in same)
     assert last.row == rows[-1]
     assert last.event is not Event.ROLL_BACK
+
+
+@in_loop
+async def test_every_decision_follows_from_its_recorded_inputs() -> None:
+    async with Desk() as desk:
+        worker = desk.worker()
+        await desk.climb_to(Phase.RAMP, 500, worker)
+        await desk.command(Event.PAUSE, "ada", "lunch")
+        await desk.command(Event.RESUME)
+        await worker.poll()
+        worker.traffic(200, failures=200)
+        await desk.wait(1, worker)
+        rows = [row for row in await desk.controller.events(MODEL, 100) if row.event != "configure"]
+        assert [row.event for row in rows] == ["roll_back", "resume", "pause", "climb", "start"]
+        for row in rows:
+            decision = decode_inputs(row.inputs).decide()
+            assert decision is not None
+            assert (decision.event, decision.by, decision.reason) == (row.event, row.by, row.reason)
+            after = decision.rollout
+            assert (after.phase, after.position, after.id) == (row.phase, row.position, row.rollout)
+        last = decode_inputs(rows[0].inputs).decide()
+        assert last is not None
+        assert last.rollout == desk.store.rollouts["r1"]
+
+
+@in_loop
+async def test_a_decision_can_be_made_again_under_other_terms() -> None:
+    async with Desk() as desk:
+        worker = desk.worker()
+        await desk.pass_stage(worker)
+        row = (await desk.controller.events(MODEL, 1))[0]
+        inputs = decode_inputs(row.inputs)
+        patient = replace(inputs.rollout.terms, plan=replace(PLAN, shadow=replace(PLAN.shadow, min_requests=501)))
+        assert Inputs(replace(inputs.rollout, terms=patient), inputs.observation, None, 9).decide() is None

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gates.controller.routes import Unroutable, snapshot_of
-from gates.decision import Rollout
 from gates.ports import Serving
+from gates.rollout import Rollout
 from proxy.snapshot import HeaderMatch, ModelRoute, Phase, Sticky
 from tests.control import MODEL, PLAN, TERMS, model_settings, settings_of
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from gates.controller.watch import Watch, requests_in, served_in
 from gates.controller.workers import LIVE_SECONDS
-from gates.decision import Rollout
 from gates.phases import CLIMBING
 from gates.ports import StageClock
+from gates.rollout import Rollout
 from proxy.snapshot import Phase
 from proxy.window import Window, merge
 from tests.control import PLAN, TERMS
