@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -21,6 +22,7 @@ from proxy.mirror import Mirror
 from proxy.server import Server
 from proxy.settings import WorkerSettings, parse
 from proxy.snapshot import Origin, Snapshot
+from proxy.tls import TlsUnusable, server_context
 from proxy.upstream import Upstreams
 from proxy.windows import Windows
 
@@ -104,7 +106,7 @@ def _origins(snapshot: Snapshot) -> list[Origin]:
     return [origin for target in targets for origin in target.origins]
 
 
-def server_for(worker: Worker, limits: Limits) -> Server:
+def server_for(worker: Worker, limits: Limits, tls: ssl.SSLContext | None = None) -> Server:
     config = uvicorn.Config(
         worker.dataplane,
         http=protocol_with(limits),
@@ -117,14 +119,16 @@ def server_for(worker: Worker, limits: Limits) -> Server:
         proxy_headers=False,
         backlog=2048,
         timeout_graceful_shutdown=int(limits.drain_seconds),
+        ssl_context_factory=(lambda config, default: tls) if tls else None,
     )
     return Server(config, limits, worker.holder)
 
 
 async def serve(settings: WorkerSettings, limits: Limits) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
+    tls = server_context(settings.tls) if settings.tls else None
     worker = build(settings)
-    server = server_for(worker, limits)
+    server = server_for(worker, limits, tls)
     worker.start()
     try:
         await server.serve(sockets=[_listening_socket(settings)])
@@ -152,4 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = parse(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s[%(process)d] %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    uvloop.run(serve(settings, Limits()))
+    try:
+        uvloop.run(serve(settings, Limits()))
+    except TlsUnusable as error:
+        sys.stderr.write(f"penstock: {error}\n")
+        sys.exit(3)

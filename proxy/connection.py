@@ -146,6 +146,7 @@ class Connection(asyncio.Protocol):
         self._interim = 0
         self._in_interim = False
         self._ends_with_close = False
+        self._ended_in_order = False
         self._reusable = False
         self._paused = False
         self.idle_since = 0.0
@@ -194,9 +195,15 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
+    def eof_received(self) -> None:
+        """The upstream has said that nothing more comes, over TLS by its closing alert: a connection that ends without
+        it may have been cut by anybody (RFC 9112 section 9.8)."""
+        self._ended_in_order = True
+
     def connection_lost(self, exc: Exception | None) -> None:
         response = self._response
-        if response is not None and exc is None and self._ends_with_close and response.status:
+        whole = exc is None and self._ended_in_order and self._ends_with_close
+        if response is not None and whole and response.status:
             self._completed(response)
             response.wake()
         self._end(UpstreamClosed(str(exc) if exc else "closed before the answer was complete"))

@@ -68,6 +68,12 @@ class UpstreamRefused(UpstreamFailed):
     code = "connect"
 
 
+class UpstreamUntrusted(UpstreamRefused):
+    """The upstream did not prove who it is, or our own proof could not be read; it has seen nothing of the request."""
+
+    code = "tls"
+
+
 class UpstreamClosed(UpstreamFailed):
     """The upstream closed or reset the connection before its answer was complete."""
 

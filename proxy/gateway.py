@@ -246,6 +246,9 @@ class GatewayProtocol(HttpToolsProtocol):
         text = f"{refusal.code}: {refusal}\n".encode()
         head = STATUS_LINE[refusal.status] + b"content-type: text/plain\r\ncontent-length: %d\r\n" % len(text)
         self.transport.write(head + b"connection: close\r\n\r\n" + text)
+        if not self.transport.can_write_eof():  # over TLS: the closing alert, and then what the client still sends
+            self.transport.close()
+            return
         self.transport.write_eof()
         self.flow.resume_reading()
         self._lingering = True

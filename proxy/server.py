@@ -24,6 +24,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, limits: Limits, readiness: Readiness) -> None:
         super().__init__(config)
+        self.servers: list[asyncio.base_events.Server] = []
         self.limits = limits
         self.readiness = readiness
 
@@ -32,6 +33,27 @@ class Server(uvicorn.Server):
         are out."""
         super().handle_exit(sig, frame)
         self._captured_signals.clear()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """On the sockets that are given, with deadlines for what TLS does before and after the requests."""
+        loop = asyncio.get_running_loop()
+        secure = self.config.ssl is not None
+        for listener in sockets or []:
+            server = await loop.create_server(
+                self._protocol,
+                sock=listener,
+                backlog=self.config.backlog,
+                ssl=self.config.ssl,
+                ssl_handshake_timeout=self.limits.head_seconds if secure else None,
+                ssl_shutdown_timeout=self.limits.body_seconds if secure else None,
+            )
+            self.servers.append(server)
+        self.started = True
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 5 == 0:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from proxy.snapshot import Origin
+from proxy.tls import ServerTls
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class WorkerSettings:
     control: Origin
     listen: tuple[str, int] | int
     cache: Path | None = None
+    tls: ServerTls | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.listen, int) and self.listen < 3:
@@ -27,14 +29,20 @@ class WorkerSettings:
 def parse(arguments: Sequence[str]) -> WorkerSettings:
     """Exits with a usage message, status 3, for anything that is not a lawful command line."""
     parser = _Parser(prog="python -m proxy", description="One data-plane worker of Penstock.")
-    parser.add_argument("--control", required=True, type=Origin.parse, help="the control plane, http://host:port")
+    parser.add_argument("--control", required=True, type=Origin.parse, help="the control plane, http[s]://host:port")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--listen", type=_address, help="host:port to listen on")
     where.add_argument("--fd", type=int, help="descriptor of an inherited listening socket")
     parser.add_argument("--cache", type=Path, help="file that keeps the last good snapshot")
+    parser.add_argument("--tls-certificate", metavar="FILE", help="PEM; with it, the data port speaks TLS")
+    parser.add_argument("--tls-key", metavar="FILE", default="", help="its key, where it is not in the same file")
+    parser.add_argument("--tls-client-ca", metavar="FILE", default="", help="serve only clients that these vouch for")
     given = parser.parse_args(arguments)
+    if (given.tls_key or given.tls_client_ca) and not given.tls_certificate:
+        parser.error("--tls-key and --tls-client-ca need --tls-certificate")
     try:
-        return WorkerSettings(given.control, given.fd if given.fd is not None else given.listen, given.cache)
+        tls = ServerTls(given.tls_certificate, given.tls_key, given.tls_client_ca) if given.tls_certificate else None
+        return WorkerSettings(given.control, given.fd if given.fd is not None else given.listen, given.cache, tls)
     except ValueError as error:
         parser.error(str(error))
 

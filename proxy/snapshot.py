@@ -46,11 +46,29 @@ def _require(condition: bool, message: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """How an upstream proves who it is, and we who we are. Paths of PEM files on the worker's machine: `ca` in place of
+    the system's authorities, and our `certificate`, with its `key` where that is not in the same file. `server_name` is
+    whom the upstream's certificate has to name, if not the origin's host."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    server_name: str = ""
+
+    def __post_init__(self) -> None:
+        _require(bool(self.certificate) or not self.key, "tls: a key needs a certificate")
+        _require(not self.server_name or _HOST(self.server_name) is not None, "tls: server_name is not a host's name")
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
-    """One upstream base URL, `http://host:port`. Requests keep their own path; an origin adds none."""
+    """One upstream base URL, `http://host:port`, or with `tls` `https://host:port`. Requests keep their own path; an
+    origin adds none."""
 
     host: str
     port: int
+    tls: UpstreamTls | None = None
 
     def __post_init__(self) -> None:
         _require(_HOST(self.host) is not None, f"origin: {self.host!r} is not a host name or address")
@@ -58,13 +76,16 @@ class Origin:
 
     @classmethod
     def parse(cls, url: str) -> Origin:
-        """Raises ValueError for anything but `http://host[:port]`, an optional trailing slash included."""
+        """Raises ValueError for anything but `http://host[:port]` or `https://host[:port]`, an optional trailing slash
+        included."""
         parts = urlsplit(url)
-        _require(parts.scheme == "http", f"{url!r}: expected http://host:port")
+        secure = parts.scheme == "https"
+        _require(secure or parts.scheme == "http", f"{url!r}: expected http://host:port or https://host:port")
         bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
         _require(bare, f"{url!r}: expected no path, query or user, only http://host:port")
         _require(parts.hostname is not None, f"{url!r}: expected http://host:port")
-        return cls(parts.hostname or "", 80 if parts.port is None else parts.port)
+        port = (443 if secure else 80) if parts.port is None else parts.port
+        return cls(parts.hostname or "", port, UpstreamTls() if secure else None)
 
     @property
     def authority(self) -> str:

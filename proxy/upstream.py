@@ -4,12 +4,21 @@ share a connection."""
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterable
 
 from proxy.connection import Connection, Response
-from proxy.errors import UpstreamBusy, UpstreamClosed, UpstreamFailed, UpstreamRefused, UpstreamTimeout
+from proxy.errors import (
+    UpstreamBusy,
+    UpstreamClosed,
+    UpstreamFailed,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUntrusted,
+)
 from proxy.headers import request_head
-from proxy.snapshot import Origin
+from proxy.snapshot import Origin, UpstreamTls
+from proxy.tls import Fresh, client_context
 
 TICK = 0.05
 """How often, in seconds, a pool looks for exchanges past their deadline and for connections that idled too long."""
@@ -23,10 +32,11 @@ class Pool:
     """The connections to one origin in one lane. The count is exact: each is counted from the attempt to connect to
     its end."""
 
-    def __init__(self, origin: Origin, limit: int, idle_expiry: float) -> None:
+    def __init__(self, origin: Origin, limit: int, idle_expiry: float, tls: Fresh | None = None) -> None:
         self.loop = asyncio.get_running_loop()
         self.authority = origin.authority
         self._origin = origin
+        self._tls = tls
         self._limit = limit
         self._idle_expiry = idle_expiry
         self._idle: list[Connection] = []
@@ -100,10 +110,12 @@ class Pool:
         opened = False
         try:
             async with asyncio.timeout_at(deadline):
-                await self.loop.create_connection(lambda: connection, self._origin.host, self._origin.port)
+                await self._open_transport(connection)
             opened = not connection.closed
         except TimeoutError:
             raise UpstreamTimeout(f"{self.authority}: no connection before the deadline") from None
+        except ssl.SSLError as error:
+            raise UpstreamUntrusted(f"{self.authority}: {error}") from None
         except OSError as error:
             raise UpstreamRefused(f"{self.authority}: {error}") from None
         finally:
@@ -112,6 +124,18 @@ class Pool:
         if not opened:
             raise UpstreamClosed(f"{self.authority}: closed as soon as it was open")
         return connection
+
+    async def _open_transport(self, connection: Connection) -> None:
+        host, port = self._origin.host, self._origin.port
+        if self._tls is None or self._origin.tls is None:
+            await self.loop.create_connection(lambda: connection, host, port)
+            return
+        try:
+            context = self._tls.current()
+        except OSError as error:
+            raise UpstreamUntrusted(f"{self.authority}: the TLS files in its settings: {error}") from None
+        name = self._origin.tls.server_name or host
+        await self.loop.create_connection(lambda: connection, host, port, ssl=context, server_hostname=name)
 
     def release(self, connection: Connection) -> None:
         connection.idle_since = self.loop.time()
@@ -149,12 +173,21 @@ class Upstreams:
         self._limit = limit
         self._idle_expiry = idle_expiry
         self._pools: dict[tuple[str, Origin], Pool] = {}
+        self._tls: dict[UpstreamTls, Fresh] = {}
 
     def pool(self, lane: str, origin: Origin) -> Pool:
         pool = self._pools.get((lane, origin))
         if pool is None:
-            pool = self._pools[lane, origin] = Pool(origin, self._limit, self._idle_expiry)
+            tls = self._fresh(origin.tls) if origin.tls else None
+            pool = self._pools[lane, origin] = Pool(origin, self._limit, self._idle_expiry, tls)
         return pool
+
+    def _fresh(self, tls: UpstreamTls) -> Fresh:
+        """One context for all who connect in the same way: reading the system's authorities takes milliseconds."""
+        fresh = self._tls.get(tls)
+        if fresh is None:
+            fresh = self._tls[tls] = client_context(tls)
+        return fresh
 
     async def send(
         self,
@@ -191,6 +224,8 @@ class Upstreams:
             self._pools[key].close_idle(float("inf"))
             if not self._pools[key].size:
                 del self._pools[key]
+        in_use = {origin.tls for _, origin in self._pools} | {origin.tls for origin in known}
+        self._tls = {tls: fresh for tls, fresh in self._tls.items() if tls in in_use}
 
     @property
     def connections(self) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -182,8 +183,10 @@ def predicting(*predictions: object, status: int = 200) -> Handler:
 class AppServer(Hosted):
     """A plain uvicorn, as most model servers are, around the ASGI application that a subclass is."""
 
-    def __init__(self, background: Background) -> None:
+    def __init__(self, background: Background, tls: ssl.SSLContext | None = None) -> None:
         config = partial(uvicorn.Config, self, log_config=None, access_log=False, lifespan="off", ws="none")
+        if tls is not None:
+            config = partial(config, ssl_context_factory=lambda config, default: tls)
         super().__init__(background, lambda: uvicorn.Server(config(date_header=False, server_header=False)))
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -193,10 +196,12 @@ class AppServer(Hosted):
 class ModelServer(AppServer):
     """An upstream that keeps what it saw. `handler` may be changed at any time."""
 
-    def __init__(self, background: Background, handler: Handler | None = None) -> None:
+    def __init__(
+        self, background: Background, handler: Handler | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.handler = handler or predicting(1.0)
         self.seen: list[Seen] = []
-        super().__init__(background)
+        super().__init__(background, tls)
 
     def served(self) -> list[Seen]:
         return [seen for seen in self.seen if not seen.is_copy]
@@ -243,8 +248,9 @@ class Scripted(AbstractContextManager["Scripted"]):
     """A TCP server that plays a script to each connection: bytes are sent, numbers are seconds to sleep, and at the end
     the connection is closed. The n-th connection gets the n-th script, and all later ones the last."""
 
-    def __init__(self, background: Background, *scripts: Script) -> None:
+    def __init__(self, background: Background, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
         self._background = background
+        self._tls = tls
         self._scripts = scripts
         self._playing: set[asyncio.Task[None]] = set()
         self.connections = 0
@@ -255,7 +261,7 @@ class Scripted(AbstractContextManager["Scripted"]):
         self._server = background.run(self._start(listener))
 
     async def _start(self, listener: socket.socket) -> asyncio.Server:
-        return await asyncio.start_server(self._accept, sock=listener, limit=64 * 1024 * 1024)
+        return await asyncio.start_server(self._accept, sock=listener, limit=64 * 1024 * 1024, ssl=self._tls)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

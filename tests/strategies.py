@@ -23,6 +23,7 @@ from proxy.snapshot import (
     Snapshot,
     Sticky,
     Target,
+    UpstreamTls,
 )
 from proxy.window import LANES, Window
 
@@ -31,7 +32,9 @@ hosts = st.sampled_from(["127.0.0.1", "::1", "model-server", "a.b.example"])
 seconds = st.floats(0.001, 1e6)
 shares = st.integers(0, BASIS_POINTS)
 
-origins = st.builds(Origin, hosts, st.integers(1, 65_535))
+files = st.sampled_from(["", "/etc/tls/a.pem"])
+tls = st.none() | st.builds(UpstreamTls, ca=files, certificate=files, server_name=st.sampled_from(["", "a.example"]))
+origins = st.builds(Origin, hosts, st.integers(1, 65_535), tls)
 targets = st.builds(Target, names, st.lists(origins, min_size=1, max_size=3).map(tuple))
 sticky = st.one_of(
     st.just(Sticky()), st.builds(Sticky, st.sampled_from(["header", "cookie", "json"]), names.filter(str.isascii))

@@ -17,6 +17,7 @@ import yaml
 from gates.settings.configuration import Configuration
 from proxy.gateway import Limits
 from proxy.settings import parse
+from proxy.tls import ServerTls
 
 CHART = Path(__file__).parents[1] / "charts" / "penstock"
 ABOUT = yaml.safe_load((CHART / "Chart.yaml").read_text())
@@ -51,6 +52,8 @@ ELABORATE: Values = {
         "autoscaling": {"minReplicas": 4, "maxReplicas": 40, "targetCPUUtilizationPercentage": 70},
         "podDisruptionBudget": {"maxUnavailable": "25%"},
         "preStopSeconds": 10,
+        "tls": {"secretName": "data-port"},
+        "upstreamSecrets": ["fraud-ca", "ranker"],
         "service": {"type": "LoadBalancer", "annotations": {"internal": "true"}},
         "tolerations": [{"key": "models", "operator": "Exists"}],
         "affinity": {"podAntiAffinity": {}},
@@ -238,6 +241,23 @@ def test_a_worker_understands_its_arguments_and_caches_on_a_volume_of_its_own(re
     assert volume == {"name": mount["name"], "emptyDir": {"sizeLimit": "64Mi"}}
     assert settings.cache is not None
     assert settings.cache.parent == Path(mount["mountPath"])
+
+
+def test_a_worker_reads_its_tls_files_where_they_are_mounted(render: Render) -> None:
+    objects = render(ELABORATE)
+    only = container(objects, "models-proxy")
+    volumes = {volume["name"]: volume["secret"]["secretName"] for volume in pod(objects, "models-proxy")["volumes"][:3]}
+    mounted = {mount["mountPath"]: volumes.get(mount["name"]) for mount in only["volumeMounts"]}
+    assert parse(only["args"]).tls == ServerTls("/etc/penstock/tls/tls.crt", "/etc/penstock/tls/tls.key")
+    assert mounted["/etc/penstock/tls"] == "data-port"
+    assert mounted["/etc/penstock/upstreams/fraud-ca"] == "fraud-ca"
+    assert only["readinessProbe"]["httpGet"] == {"path": "/-/ready", "port": "data", "scheme": "HTTPS"}
+
+
+def test_where_clients_need_a_certificate_the_kubelet_only_connects(render: Render) -> None:
+    only = container(render({"proxy": {"tls": {"secretName": "s", "verifyClients": True}}}), "trial-proxy")
+    assert options(only["args"])["--tls-client-ca"] == "/etc/penstock/tls/ca.crt"
+    assert only["readinessProbe"]["tcpSocket"] == {"port": "data"}
 
 
 def test_proxies_are_spread_over_zones_and_nodes(render: Render) -> None:

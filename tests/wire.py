@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -39,15 +40,29 @@ class Reply:
 
 
 class Client:
-    """One connection. `receive_buffer` makes the kernel's small, so that a slow reader is felt by the sender."""
+    """One connection, over TLS where a context is given, to a server of this `name` (None names none).
 
-    def __init__(self, port: int, receive_buffer: int | None = None) -> None:
+    `receive_buffer` makes the kernel's small, so that a slow reader is felt by the sender."""
+
+    def __init__(
+        self,
+        port: int,
+        receive_buffer: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        name: str | None = "127.0.0.1",
+    ) -> None:
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            try:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=name, suppress_ragged_eofs=False)
+            except OSError:
+                self.socket.close()
+                raise
         self._file = self.socket.makefile("rb")
 
     def __enter__(self) -> Client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -110,10 +111,16 @@ async def _empty(send: ASGISendCallable, status: int) -> None:
 class LocalWorker(Hosted):
     """A worker in this process, whose parts a test can look into. It has no control plane: a test routes it."""
 
-    def __init__(self, background: Background, *routes: ModelRoute, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        background: Background,
+        *routes: ModelRoute,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         settings = WorkerSettings(Origin("127.0.0.1", 9), ("127.0.0.1", 0))
         self.worker = background.call(lambda: app.build(settings))
-        super().__init__(background, lambda: app.server_for(self.worker, limits or Limits()))
+        super().__init__(background, lambda: app.server_for(self.worker, limits or Limits(), tls))
         self.route(*routes)
 
     def route(self, *routes: ModelRoute) -> None:

@@ -52,6 +52,7 @@ def serve(
         "gates.processes.supervisor",
         *("--config", str(config), "--listen", str(settings.listen), "--control-listen", str(settings.control)),
         *("--workers", str(workers or min(os.cpu_count() or 1, MOST_WORKERS)), "--cache", str(cache)),
+        *("--", *(_tls(*settings.tls.files) if settings.tls else ())),
     )
 
 
@@ -81,11 +82,23 @@ def proxy(
     cache: Annotated[
         Path, typer.Option(metavar="FILE", help="Keeps the last good snapshot, to start from without a control plane.")
     ] = Path(SNAPSHOT),
+    tls_certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM, with its chain: the data port speaks TLS.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The certificate's key, where it is not in the same file.")
+    ] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Serve only clients whose certificate is of these authorities.")
+    ] = None,
 ) -> NoReturn:
     """Run the proxy alone, by a control plane that runs elsewhere.
 
+    TLS files are taken up anew when they change; connections that are there go on.
+
     \b
       penstock proxy --control http://penstock-control:9080 --listen 0.0.0.0:8080
+      penstock proxy --listen 0.0.0.0:8443 --tls-certificate tls.crt --tls-key tls.key
     """
     from proxy.snapshot import Origin
 
@@ -93,14 +106,17 @@ def proxy(
         Origin.parse(control)
     except ValueError as error:
         raise Failure(f"--control: {error}", Exit.USAGE) from None
+    if (tls_key or tls_client_ca) and tls_certificate is None:
+        raise Failure("--tls-key and --tls-client-ca need --tls-certificate", Exit.USAGE)
+    tls = _tls(tls_certificate, tls_key, tls_client_ca)
     if workers > 1:
         many = ("--listen", listen, "--workers", str(workers))
-        _become("gates.processes.supervisor", "--control", control, *many, "--cache", str(cache))
+        _become("gates.processes.supervisor", "--control", control, *many, "--cache", str(cache), "--", *tls)
     from gates.processes.listening import listen as bind
 
     fd = bind(listen).detach()
     os.set_inheritable(fd, True)
-    _become("proxy", "--control", control, "--fd", str(fd), "--cache", str(cache))
+    _become("proxy", "--control", control, "--fd", str(fd), "--cache", str(cache), *tls)
 
 
 def demo(
@@ -139,6 +155,12 @@ def snapshot_cache(store: str, state_dir: Path | None) -> Path:
         text = f"cannot make {folder}: {error.strerror}: name another folder with --state-dir"
         raise Failure(text, Exit.UNAVAILABLE) from None
     return folder / name
+
+
+def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> list[str]:
+    """The options by which a worker's data port speaks TLS."""
+    options = {"--tls-certificate": certificate, "--tls-key": key, "--tls-client-ca": client_ca}
+    return [part for option, file in options.items() if file for part in (option, str(file))]
 
 
 def _become(module: str, *arguments: str) -> NoReturn:

@@ -159,7 +159,14 @@ class Supervisor:
             pass
         if child in self._selector.get_map():  # held open by a process that it has left behind
             self._selector.unregister(child)
-        self._bury(child, f"{child} {describe(status)} after {time.monotonic() - child.started:.1f} s")
+        epitaph = f"{child} {describe(status)} after {time.monotonic() - child.started:.1f} s"
+        if status == Exit.CONFIGURATION and child.service.vital and not child.came_up and not self._stopping:
+            child.bury(time.monotonic(), self._patience.settled)
+            logger.error("%s; what it said of its settings stands above: giving up", epitaph)
+            self._exit = Exit.CONFIGURATION
+            self._stopping = True
+        else:
+            self._bury(child, epitaph)
 
     def _bury(self, child: Child, epitaph: str) -> None:
         """Forget the process, and settle when the next one starts."""
@@ -218,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> Exit:
     plane.add_argument("--control", metavar="URL", help="a control plane that runs elsewhere")
     plane.add_argument("--config", metavar="FILE", help="run a control process too, by this configuration")
     parser.add_argument("--control-listen", metavar="HOST:PORT", help="its port")
+    parser.add_argument("options", nargs="*", metavar="-- OPTIONS", help="of the workers, passed on as they are")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s[%(process)d] %(message)s")
     try:
@@ -228,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> Exit:
         return error.exit
     url = url_of(control) if control else options.control
     logger.info("data port %s, control plane %s", url_of(data), url)
-    workers = _workers(data, options.workers, url, options.cache)
+    workers = _workers(data, options.workers, url, options.cache, options.options)
     groups = [[_control(control, options.config)], workers] if control else [workers]
     return Supervisor(groups, listeners=[data, control] if control else [data]).run()
 
@@ -244,10 +252,12 @@ def _control(listener: socket.socket, config: str) -> Service:
     return Service("control", command("gates", "control", "--config", config, "--fd", str(fd)), (fd,), grace=15.0)
 
 
-def _workers(listener: socket.socket, number: int, control: str, cache: str | None) -> list[Service]:
+def _workers(
+    listener: socket.socket, number: int, control: str, cache: str | None, options: Sequence[str]
+) -> list[Service]:
     fd = listener.fileno()
     kept = ("--cache", cache) if cache else ()
-    worker = command("proxy", "--control", control, "--fd", str(fd), *kept)
+    worker = command("proxy", "--control", control, "--fd", str(fd), *kept, *options)
     return [Service(f"worker {nth}", worker, (fd,), vital=True) for nth in range(1, number + 1)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,9 +17,20 @@ from gates.settings.explanation import explain
 from gates.settings.matching import ambiguities
 from gates.settings.notation import Address
 from gates.settings.problems import Problem, SettingsError
+from gates.settings.tls import DataPortTls
 from proxy.snapshot import AgreementSpec, HeaderMatch, Origin, ShadowPolicy, Sticky
 
-__all__ = ["Address", "MlflowSettings", "ModelSettings", "Problem", "Settings", "SettingsError", "load", "load_gates"]
+__all__ = [
+    "Address",
+    "DataPortTls",
+    "MlflowSettings",
+    "ModelSettings",
+    "Problem",
+    "Settings",
+    "SettingsError",
+    "load",
+    "load_gates",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,7 @@ class Settings:
     mlflow: MlflowSettings | None
     models: tuple[ModelSettings, ...]
     path: Path
+    tls: DataPortTls | None = None
 
 
 def load(path: Path) -> Settings:
@@ -102,8 +114,9 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 
 def _settings(keys: Configuration, path: Path) -> Settings:
-    models = tuple(_model(name, model) for name, model in keys.models.items())
-    return Settings(keys.listen, keys.control, keys.store, _mlflow(keys.mlflow), models, path)
+    models = tuple(_model(name, model, path.parent) for name, model in keys.models.items())
+    tls = keys.tls.tls(path.parent) if keys.tls else None
+    return Settings(keys.listen, keys.control, keys.store, _mlflow(keys.mlflow), models, path, tls)
 
 
 def _mlflow(keys: MlflowKeys | None) -> MlflowSettings | None:
@@ -112,11 +125,22 @@ def _mlflow(keys: MlflowKeys | None) -> MlflowSettings | None:
     return MlflowSettings(keys.tracking_uri, keys.registry_uri, keys.experiment)
 
 
-def _model(name: str, keys: ModelKeys) -> ModelSettings:
+def _servers(keys: ModelKeys, folder: Path) -> Mapping[str, tuple[Origin, ...]]:
+    """Each version's servers, those of https with the model's `tls`."""
+    tls = keys.tls.tls(folder) if keys.tls else None
+    return MappingProxyType(
+        {
+            version: tuple(replace(origin, tls=tls) if tls and origin.tls else origin for origin in origins)
+            for version, origins in keys.servers.items()
+        }
+    )
+
+
+def _model(name: str, keys: ModelKeys, folder: Path) -> ModelSettings:
     return ModelSettings(
         name=name,
         path_prefix=keys.match.path_prefix,
-        servers=MappingProxyType({version: tuple(origins) for version, origins in keys.servers.items()}),
+        servers=_servers(keys, folder),
         champion=keys.champion,
         candidate=keys.candidate,
         sticky=keys.sticky.sticky() if keys.sticky else Sticky(),

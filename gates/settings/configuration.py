@@ -17,6 +17,7 @@ from gates.settings.agreement import AgreementKeys
 from gates.settings.kinds import Keys, contradiction, written
 from gates.settings.matching import MatchKeys
 from gates.settings.notation import Address
+from gates.settings.tls import DataPortTlsKeys, UpstreamTlsKeys
 from gates.settings.trial import AnyGate, BudgetKeys, Gates, LatencyGate, PlanKeys
 from proxy.snapshot import ShadowPolicy, Sticky
 
@@ -68,7 +69,9 @@ class ModelKeys(Keys):
     match: MatchKeys = written({})
     """Where the model is found."""
     servers: dict[kinds.Version, Annotated[list[kinds.Server], Field(min_length=1)]]
-    """The model servers of each version, http://host:port; requests keep their own path."""
+    """The model servers of each version, http://host:port or https://host:port; requests keep their own path."""
+    tls: UpstreamTlsKeys | None = None
+    """How https servers are checked, if not by the system's authorities, and what they are shown."""
     champion: kinds.Reference
     """The version that serves, or an alias of the MLflow registry such as "@champion"."""
     candidate: kinds.Reference | None = None
@@ -92,6 +95,14 @@ class ModelKeys(Keys):
     """The gates that watch the candidate in every stage, each under a name of your own."""
     budget: BudgetKeys = written({})
     """What may go wrong by chance."""
+
+    @field_validator("tls")
+    @classmethod
+    def _used(cls, tls: UpstreamTlsKeys | None, info: ValidationInfo) -> UpstreamTlsKeys | None:
+        origins = [origin for served in info.data.get("servers", {}).values() for origin in served]
+        if tls is not None and origins and not any(origin.tls for origin in origins):
+            raise contradiction("none of the servers is an https:// one")
+        return tls
 
     @field_validator("champion", "candidate")
     @classmethod
@@ -143,6 +154,8 @@ class Configuration(Keys):
 
     listen: kinds.ListenAddress = written("127.0.0.1:8080")
     """The data port: where clients send their requests."""
+    tls: DataPortTlsKeys | None = None
+    """TLS on the data port. Without it, the data port speaks plain HTTP."""
     control: kinds.ListenAddress = written("127.0.0.1:9080")
     """The control port: admin API, dashboard and metrics. It has no log-in: keep it away from strangers."""
     store: kinds.StoreUrl = written("sqlite:///penstock.db")

@@ -81,6 +81,7 @@ StoreUrl = Annotated[str, PlainValidator(_store), _text(_STORE)]
 MlflowUri = Annotated[str, PlainValidator(_mlflow), _text(_MLFLOW)]
 HostName = Annotated[str, PlainValidator(notation.host), _text(notation.HOST)]
 PathPrefix = Annotated[str, PlainValidator(notation.path_prefix), _text(notation.PATH_PREFIX)]
+File = Annotated[str, PlainValidator(notation.file), _text(notation.FILE)]
 
 Name = Annotated[str, PlainValidator(notation.name), _text(notation.NAME)]
 Version = Annotated[str, PlainValidator(notation.version), _text(notation.NAME)]

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gates.evidence import LARGEST_RATE
-from proxy.snapshot import BASIS_POINTS, Origin
+from proxy.snapshot import BASIS_POINTS, Origin, UpstreamTls
 
 DURATION = r"^[0-9]{1,12}(\.[0-9]{1,9})?(ms|s|m|h|d)$"
 SIZE = r"^[0-9]{1,12}(\.[0-9]{1,9})?(B|kB|KB|MB|GB|KiB|MiB|GiB)$"
 SHARE = r"^[0-9]{1,3}(\.[0-9]{1,9})? ?%$"
 QUANTILE = r"^p[5-9][0-9](\.[0-9]{1,3})?$"
 ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+):([0-9]{1,5})$"
-ORIGIN = r"^http://(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(:([0-9]{1,5}))?/?$"
+ORIGIN = r"^https?://(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(:([0-9]{1,5}))?/?$"
 HOST = r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)$"
 PATH_PREFIX = r"^/$|^(/[0-9A-Za-z._~%:@!$&'()*+,;=-]+)+/?$"
+FILE = r"^[^\x00-\x1f]{1,1024}$"
 NAME = r"^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$"
 REFERENCE = r"^@?[0-9A-Za-z][0-9A-Za-z._-]{0,127}$"
 TITLE = r"^\S.{0,249}$"
@@ -145,8 +146,10 @@ def address(value: object) -> Address:
 def origin(value: object) -> Origin:
     """A model server's base URL. The message never repeats the value, which may hold a password."""
     if not (isinstance(value, str) and (match := re.fullmatch(ORIGIN, value))):
-        raise ValueError("expected http://host:port, without path, query or user, and not https")
-    return Origin(_host(match[1]), _port(match[3] or "80"))
+        raise ValueError("expected http://host:port or https://host:port, without path, query or user")
+    secure = value.startswith("https:")
+    port = _port(match[3] or ("443" if secure else "80"))
+    return Origin(_host(match[1]), port, UpstreamTls() if secure else None)
 
 
 def host(value: object) -> str:
@@ -162,6 +165,10 @@ def path_prefix(value: object) -> str:
     if value.startswith("/-/") or value == "/-":
         raise ValueError("paths below /-/ are the proxy's own")
     return value
+
+
+def file(value: object) -> str:
+    return _text(value, FILE, "the path of a file")
 
 
 def name(value: object) -> str:

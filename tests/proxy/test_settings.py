@@ -6,6 +6,7 @@ import pytest
 
 from proxy.settings import WorkerSettings, parse
 from proxy.snapshot import Origin
+from proxy.tls import ServerTls
 
 CONTROL = ["--control", "http://127.0.0.1:9080"]
 
@@ -25,6 +26,12 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
     assert parse([*CONTROL, "--listen", "[::1]:8080"]).listen == ("::1", 8080)
 
 
+def test_a_data_port_speaks_tls_by_its_files() -> None:
+    tls = ["--tls-certificate", "a.crt", "--tls-key", "a.key", "--tls-client-ca", "ca.pem"]
+    assert parse([*CONTROL, "--fd", "7", *tls]).tls == ServerTls("a.crt", "a.key", "ca.pem")
+    assert parse([*CONTROL, "--fd", "7", *tls[:2]]).tls == ServerTls("a.crt")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -38,7 +45,9 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
         [*CONTROL, "--listen", "127.0.0.1:65536"],
         [*CONTROL, "--fd", "2"],
         [*CONTROL, "--fd", "-1"],
-        ["--control", "https://127.0.0.1", "--fd", "7"],
+        ["--control", "ftp://127.0.0.1", "--fd", "7"],
+        [*CONTROL, "--fd", "7", "--tls-key", "a"],
+        [*CONTROL, "--fd", "7", "--tls-client-ca", "a"],
         ["--control", "127.0.0.1:9080", "--fd", "7"],
         [*CONTROL, "--fd", "7", "--workers", "2"],
     ],

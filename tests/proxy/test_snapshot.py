@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy import snapshot
-from proxy.snapshot import AgreementSpec, HeaderMatch, ModelRoute, Origin, ShadowPolicy, Snapshot, Sticky, Target
+from proxy.snapshot import (
+    AgreementSpec,
+    HeaderMatch,
+    ModelRoute,
+    Origin,
+    ShadowPolicy,
+    Snapshot,
+    Sticky,
+    Target,
+    UpstreamTls,
+)
 from tests.strategies import json_values, snapshots
 
 ONE = Target("1", (Origin("127.0.0.1", 8001),))
@@ -50,6 +60,8 @@ UNLAWFUL: list[tuple[str, Callable[[], object]]] = [
     ("host with a line break", lambda: Origin("a\r\nx: y", 80)),
     ("port 0", lambda: Origin("a", 0)),
     ("port 65536", lambda: Origin("a", 65_536)),
+    ("key without a certificate", lambda: UpstreamTls(key="a")),
+    ("server name with a line break", lambda: UpstreamTls(server_name="a\nb")),
     ("no version", lambda: Target("", ONE.origins)),
     ("version with a line break", lambda: Target("1\r\nx: y", ONE.origins)),
     ("no server", lambda: Target("1", ())),
@@ -122,12 +134,15 @@ def test_what_cannot_be_constructed_cannot_be_decoded(field: str, value: object)
         ("http://model:8080", "model", 8080, "model:8080"),
         ("http://model:8080/", "model", 8080, "model:8080"),
         ("http://10.0.0.7", "10.0.0.7", 80, "10.0.0.7:80"),
+        ("https://model", "model", 443, "model:443"),
+        ("https://model:8443/", "model", 8443, "model:8443"),
         ("http://[::1]:9", "::1", 9, "[::1]:9"),
     ],
 )
 def test_an_origin_is_read_from_its_url(url: str, host: str, port: int, authority: str) -> None:
     origin = Origin.parse(url)
     assert (origin.host, origin.port, origin.authority) == (host, port, authority)
+    assert origin.tls == (UpstreamTls() if url.startswith("https:") else None)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +150,7 @@ def test_an_origin_is_read_from_its_url(url: str, host: str, port: int, authorit
     [
         "",
         "model:8080",
-        "https://model",
+        "ftp://model",
         "http://",
         "http://model/path",
         "http://model?query",

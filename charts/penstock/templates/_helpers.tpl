@@ -52,3 +52,13 @@ capabilities:
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* A probe of the data port: call with a context and a path. The kubelet has no certificate to show. */}}
+{{- define "penstock.probe" -}}
+{{- $tls := (index . 0).Values.proxy.tls -}}
+{{- if and $tls.secretName $tls.verifyClients -}}
+tcpSocket: {port: data}
+{{- else -}}
+httpGet: {path: {{ index . 1 }}, port: data{{ if $tls.secretName }}, scheme: HTTPS{{ end }}}
+{{- end -}}
+{{- end }}

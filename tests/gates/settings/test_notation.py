@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gates.settings import notation
 from gates.settings.notation import Address
-from proxy.snapshot import Origin
+from proxy.snapshot import Origin, UpstreamTls
 
 Read = Callable[[object], object]
 
@@ -54,6 +54,9 @@ Read = Callable[[object], object]
         (notation.origin, "http://127.0.0.1:5001", Origin("127.0.0.1", 5001)),
         (notation.origin, "http://model-server/", Origin("model-server", 80)),
         (notation.origin, "http://[::1]:5001/", Origin("::1", 5001)),
+        (notation.origin, "https://model-server", Origin("model-server", 443, UpstreamTls())),
+        (notation.origin, "https://model-server:8443/", Origin("model-server", 8443, UpstreamTls())),
+        (notation.file, "tls/a b.crt", "tls/a b.crt"),
         (notation.host, "Fraud.example.com", "fraud.example.com"),
         (notation.host, "[::1]", "::1"),
         (notation.path_prefix, "/", "/"),
@@ -100,8 +103,8 @@ def each(read: Read, expected: str, *written: object) -> list[tuple[Read, object
         *each(notation.address, "an IP address or a host", "1.2.3.256:1", "a..b:1", "-a:1", "[1.2.3.4]:1"),
         *each(
             notation.origin,
-            "expected http://host:port, without path",
-            "https://h",
+            "expected http://host:port or https://host:port, without path",
+            "ftp://h",
             "http://h/v1",
             "http://u:p@h",
             "http://h?q",
@@ -111,6 +114,7 @@ def each(read: Read, expected: str, *written: object) -> list[tuple[Read, object
             "http://",
         ),
         (notation.origin, "http://h:0", "a port from 1 to 65535"),
+        *each(notation.file, "the path of a file", "", "a\n", 5),
         *each(notation.host, "a host without a port", "h:80", "*.h", "", "a b", 5),
         *each(notation.header_value, "of visible characters", "", " a", "a ", "a\n", "\u00e9", True),
         *each(notation.path_prefix, "starts with /", "", "a", "//", "/a//b", "/a b", "/a/../b", "/a?b", 5),

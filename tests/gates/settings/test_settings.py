@@ -232,7 +232,7 @@ def test_a_sticky_source_is_read(loaded: Load, sticky: str, read: Sticky) -> Non
         ("models: []\n", 1, "models", "expected a mapping, found a list"),
         ("models:\n  a b: {servers: {1: [http://h]}, champion: 1}\n", 2, "models.'a b'", "expected a name of letters"),
         ("models: {}\nlistn: h:1\n", 2, "listn", "unknown key; did you mean listen?"),
-        ("models: {}\nxyz: 1\n", 2, "xyz", "unknown key; expected listen, control, store, mlflow or models"),
+        ("models: {}\nxyz: 1\n", 2, "xyz", "unknown key; expected listen, tls, control, store, mlflow or models"),
         ("models: {}\nlisten: 8080\n", 2, "listen", "expected host:port"),
         ("listen: h:1\nmodels: {}\ncontrol: h:1\n", 3, "control", "h:1 is the data port already"),
         ("models: {}\nstore: mysql://u@h/db\n", 2, "store", "expected sqlite:///file.db or postgresql+psycopg://"),
@@ -374,7 +374,7 @@ def test_a_bad_model_is_told_with_line_and_key(loaded: Load, text: str, below: s
         ("{servers: {}, champion: 40}", "champion", "version 40 has no servers; servers are named for: none"),
         ("{servers: {40: []}, champion: 40}", "servers.40", "expected at least one"),
         ("{servers: {40: http://h}, champion: 40}", "servers.40", "expected a valid list, found a text"),
-        ("{servers: {40: [https://h]}, champion: 40}", "servers.40[0]", "expected http://host:port"),
+        ("{servers: {40: [ftp://h]}, champion: 40}", "servers.40[0]", "expected http://host:port"),
         ("{servers: {40: [http://h, http://h/v1]}, champion: 40}", "servers.40[1]", "expected http://host:port"),
         ("{servers: {40: [http://h], '@x': [http://h]}, champion: 40}", "servers.@x", "expected a version"),
         ("{servers: {40: [http://h]}, champion: '@x'}", "champion", "@x is an alias, and no mlflow section"),
@@ -410,7 +410,7 @@ def test_all_problems_come_at_once_in_order_each_at_its_own_file_and_line(loaded
 lsten: h:1
 models:
   a:
-    servers: {"40": [http://h], "40": [https://h]}
+    servers: {"40": [http://h], "40": [ftp://h]}
     champion: "41"
     gates: !include gates.yaml
     plan:
