@@ -42,11 +42,14 @@ WORK: Roles = frozenset({Role.SERVICE_ACCOUNT})
 _ROLLOUT = "/api/models/{model}/rollout"
 
 MATRIX: Mapping[str, Roles | None] = {
-    "GET /": READ,
+    "GET /": ANYONE,
+    "GET /dashboard/{name}": ANYONE,
+    "GET /api/stream": READ,
     "GET /api/status": READ,
     "GET /api/models": READ,
     "GET /api/models/{model}": READ,
     "GET /api/models/{model}/events": READ,
+    "GET /api/models/{model}/history": READ,
     f"POST {_ROLLOUT}": START,
     f"POST {_ROLLOUT}/advance": RELEASE,
     f"POST {_ROLLOUT}/pause": RETREAT,

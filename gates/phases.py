@@ -73,6 +73,23 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase | None] = {
 }
 
 
+# What people may ask of a rollout, as they call it.
+WISHES = {
+    "advance": Event.CLIMB,
+    "pause": Event.PAUSE,
+    "resume": Event.RESUME,
+    "rollback": Event.ROLL_BACK,
+    "promote": Event.PROMOTE,
+}
+
+
+def wishes_in(phase: Phase) -> tuple[str, ...]:
+    """What people may ask for in this phase; a phase that carries no candidate can only start a rollout."""
+    if phase not in CARRYING:
+        return ("start",)
+    return tuple(wish for wish, event in WISHES.items() if (phase, event) in TRANSITIONS)
+
+
 def next_phase(phase: Phase, event: Event, here: Phase) -> Phase:
     """The phase that follows; `here` is the phase that the plan has at the rollout's position.
 

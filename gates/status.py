@@ -23,12 +23,19 @@ class LaneStatus:
 
 @dataclass(frozen=True, slots=True)
 class AgreementStatus:
-    """The pairs compared in the present stage; `share` of them agreed, None before the first."""
+    """The pairs compared in the present stage; `share` of them agreed, None before the first.
+
+    With 95 % confidence, at all times at once, the true share lies from `low` to `high`. `noise` is the share in which
+    the champion agrees with itself, of `noise_compared` probes."""
 
     compared: int
     disagreed: int
     share: float | None
     findings: dict[str, int]
+    low: float = 0.0
+    high: float = 1.0
+    noise: float | None = None
+    noise_compared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,8 @@ class ModelStatus:
     percent: float
     generation: int
     rollout: RolloutStatus | None
+    possible: tuple[str, ...] = ()
+    """What people can ask for now: start, or the wishes of `gates.phases` that the phase allows."""
 
 
 @dataclass(frozen=True, slots=True)

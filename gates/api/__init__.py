@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.applications import Starlette
 
+from gates.api.live import Live
 from gates.api.operations import Operation, mount
 from gates.api.pages import Pages
 from gates.api.people import People
@@ -30,9 +31,11 @@ def create_app(controller: Controller, errands: Errands | None) -> Starlette:
 
 
 def _operations(controller: Controller, errands: Errands | None) -> list[Operation]:
+    people = People(controller, errands)
     return [
         *Pages().operations(),
-        *People(controller, errands).operations(),
+        *people.operations(),
+        *Live(controller, people.look).operations(),
         *Workers(controller).operations(),
         *Upkeep(controller, errands).operations(),
     ]

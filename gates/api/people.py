@@ -14,7 +14,7 @@ from gates.api.refusals import Refusal
 from gates.controller.controller import Controller
 from gates.controller.errands import Errands
 from gates.decision import Command
-from gates.phases import Event
+from gates.phases import WISHES, Event
 from gates.ports import AuditRow
 from gates.status import ControlStatus, ModelStatus, RegistryStatus
 
@@ -47,6 +47,15 @@ class Newest(msgspec.Struct):
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 
 
+_TELLS = {
+    "advance": "Go on to the next stage now; also: approve it.",
+    "pause": "Hold the rollout where it is; the gates go on watching.",
+    "resume": "Let a paused rollout go on.",
+    "rollback": "Give all traffic back to the champion now, and end the rollout.",
+    "promote": "Make the candidate the champion now.",
+}
+
+
 class People:
     """Each endpoint is one call of the controller."""
 
@@ -56,13 +65,6 @@ class People:
 
     def operations(self) -> list[Operation]:
         model = "/api/models/{model}"
-        wishes = (
-            ("advance", Event.CLIMB, "Go on to the next stage now; also: approve it."),
-            ("pause", Event.PAUSE, "Hold the rollout where it is; the gates go on watching."),
-            ("resume", Event.RESUME, "Let a paused rollout go on."),
-            ("rollback", Event.ROLL_BACK, "Give all traffic back to the champion now, and end the rollout."),
-            ("promote", Event.PROMOTE, "Make the candidate the champion now."),
-        )
         return [
             Operation("GET", "/api/status", "Everything: models, workers, store.", self._status, answer=ControlStatus),
             Operation("GET", "/api/models", "All models.", self._models, answer=tuple[ModelStatus, ...]),
@@ -80,16 +82,25 @@ class People:
             ),
             *(
                 Operation(
-                    "POST", f"{model}/rollout/{name}", tells, partial(self._wish, event), body=Wish, answer=ModelStatus
+                    "POST",
+                    f"{model}/rollout/{name}",
+                    tells,
+                    partial(self._wish, WISHES[name]),
+                    body=Wish,
+                    answer=ModelStatus,
                 )
-                for name, event, tells in wishes
+                for name, tells in _TELLS.items()
             ),
         ]
 
-    async def _status(self, call: Call) -> ControlStatus:
+    def look(self, model: str | None = None) -> ControlStatus:
+        """How things stand, of all models or of one."""
         errands = self._errands
         registry = None if errands is None else RegistryStatus(errands.waiting, errands.trouble)
-        return replace(self._controller.status(), registry=registry)
+        return replace(self._controller.status(model), registry=registry)
+
+    async def _status(self, call: Call) -> ControlStatus:
+        return self.look()
 
     async def _models(self, call: Call) -> tuple[ModelStatus, ...]:
         return self._controller.status().models

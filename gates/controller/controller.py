@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from gates.controller import overview, reconcile
 from gates.controller.daemonthread import DaemonThread, in_thread
+from gates.controller.history import SAMPLE_EVERY, History
 from gates.controller.observer import Observer
 from gates.controller.routes import Unroutable
 from gates.controller.steering import CoolingDown, Steering
@@ -53,6 +54,8 @@ class Controller:
         self.started = False
         self.rival = ""
         """The other control plane that acts on this store, "" where none does."""
+        self.released = False
+        """Whether whoever waits for something here was let go, and is to ask no more."""
         self.registry_calls = DaemonThread("registry")
         self._settings = settings
         self._models = {model.name: model for model in settings.models}
@@ -60,6 +63,7 @@ class Controller:
         self._new_id = new_id
         self._registry = registry
         self._versions: dict[tuple[str, str], str] = {}
+        self.history = History()
         self._nudged = asyncio.Event()
         self._steering = Steering(settings, store, clock, registry is not None)
 
@@ -105,6 +109,7 @@ class Controller:
                 loops.create_task(self._keep_on())
                 loops.create_task(self._resolve_on())
                 loops.create_task(self._lead_on())
+                loops.create_task(self._sample_on())
         except* Deposed:
             logger.warning("%s acts on this store by now: this control plane steps back", self.rival)
 
@@ -120,6 +125,7 @@ class Controller:
 
     def release(self) -> None:
         """Let the polls go that wait for a change: the process is about to end."""
+        self.released = True
         self._steering.publication.close()
 
     # what comes in
@@ -205,9 +211,10 @@ class Controller:
         """Set when there is something new to tell the registry."""
         return self._steering.errand_stored
 
-    def status(self) -> ControlStatus:
-        models = tuple(self._status_of(route) for route in self.snapshot.routes)
-        return ControlStatus(self.snapshot.generation, models, self.observer.live(), self.store_trouble)
+    def status(self, model: str | None = None) -> ControlStatus:
+        """Of all models, or of one. Raises as `model_status`."""
+        some = (self.model_status(model),) if model else map(self._status_of, self.snapshot.routes)
+        return ControlStatus(self.snapshot.generation, tuple(some), self.observer.live(), self.store_trouble)
 
     def model_status(self, model: str) -> ModelStatus:
         """Raises UnknownModel, and RegistryError for one whose champion is not resolved yet."""
@@ -251,6 +258,11 @@ class Controller:
                 if not await self.lead() and await self._steering.step_back():
                     self.started = False
                     raise Deposed
+
+    async def _sample_on(self) -> None:
+        while True:
+            self.history.sample(self.observer, self._clock.monotonic(), self._clock.wall())
+            await asyncio.sleep(SAMPLE_EVERY)
 
     async def _resolve_on(self) -> None:
         while True:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from gates.controller.history import BAND_ALPHA
 from gates.controller.observer import Observer
 from gates.controller.outbox import facts_of
 from gates.controller.watch import Watch, served_in
 from gates.decision import waiting_for
+from gates.evidence import Tally, rate_band
 from gates.health import Health, champion_health
 from gates.outlook import Forecast, forecast, stage_name, warnings
-from gates.phases import CLIMBING, ENDED
+from gates.phases import CLIMBING, ENDED, wishes_in
 from gates.plan import Plan
 from gates.ports import RolloutFacts
 from gates.rollout import Rollout
@@ -30,6 +32,7 @@ def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute) -> M
         percent=route.ramp_bp / 100,
         generation=snapshot.generation,
         rollout=None if watch is None else _rollout(watch, observer, route),
+        possible=wishes_in(route.phase),
     )
 
 
@@ -60,7 +63,7 @@ def _rollout(watch: Watch, observer: Observer, route: ModelRoute) -> RolloutStat
         light=light(seen.results),
         gates=seen.results,
         lanes={lane: _lane(window.lane(lane)) for lane in LANES},
-        agreement=_agreement(window.agreement),
+        agreement=_agreement(window.agreement, window.noise),
         shadow_dropped=window.shadow.dropped,
         fallbacks=window.fallbacks,
         candidate_served=sum(served_in(window) for _, window in epochs),
@@ -140,6 +143,19 @@ def _millis(seconds: float | None) -> float | None:
     return None if seconds is None else seconds * 1000
 
 
-def _agreement(tally: AgreementTally) -> AgreementStatus:
-    share = (tally.compared - tally.disagreed) / tally.compared if tally.compared else None
-    return AgreementStatus(tally.compared, tally.disagreed, share, tally.findings)
+def _agreement(tally: AgreementTally, noise: AgreementTally) -> AgreementStatus:
+    band = rate_band(Tally(tally.disagreed, tally.compared), BAND_ALPHA)
+    return AgreementStatus(
+        tally.compared,
+        tally.disagreed,
+        _agreed(tally),
+        tally.findings,
+        low=1 - band.upper,
+        high=1 - band.lower,
+        noise=_agreed(noise),
+        noise_compared=noise.compared,
+    )
+
+
+def _agreed(tally: AgreementTally) -> float | None:
+    return (tally.compared - tally.disagreed) / tally.compared if tally.compared else None

@@ -7,6 +7,7 @@ evidence is taken.
 
 rate      a rate against a bound, and with it a latency quantile against a bound
 ratio     a rate against the champion's; a disagreement rate against the noise floor
+band      the rates that counts leave possible, at all times at once
 paired    two versions that answered the same requests
 quantile  a latency quantile against the champion's
 lift      a mean against the champion's
@@ -16,6 +17,7 @@ watch     what a controller keeps of a gate between its looks
 forecast  how many requests a gate will need
 """
 
+from gates.evidence.band import rate_band
 from gates.evidence.combine import both, either
 from gates.evidence.forecast import (
     requests_to_fail,
@@ -67,6 +69,7 @@ __all__ = [
     "mean_range",
     "most_to_pass",
     "quantile_interval",
+    "rate_band",
     "requests_to_fail",
     "requests_to_pass",
     "requests_to_show_no_worse",

@@ -1,0 +1,203 @@
+// Live charts, drawn by plotly. Each has its newest values in words, and all its points as a table.
+
+import { h } from "./dom.js";
+import { clock, count, millis, percent } from "./format.js";
+
+const ROWS = 30; // of a table, the newest
+const MINUTES = { recent: "Last 10 minutes", whole: "Whole rollout" };
+
+const rate = (point, name) => point[name] / point.seconds;
+const share = (point, variant) =>
+  point[`${variant}_answers`] ? (100 * point[`${variant}_failures`]) / point[`${variant}_answers`] : null;
+const hundred = (value) => (value === null ? null : 100 * value);
+const perSecond = (value) => `${value < 10 ? value.toFixed(1) : count(Math.round(value))}/s`;
+const percentOf = (value) => (value === null ? "–" : percent(value / 100));
+
+/** What each chart draws: lines by name, with the colour and dash of each, and how a value reads. */
+const CHARTS = [
+  {
+    title: "Traffic by variant", unit: "requests/s", read: perSecond, floor: 0,
+    lines: {
+      "champion": { color: "champion", of: (point) => rate(point, "champion") },
+      "candidate": { color: "candidate", of: (point) => rate(point, "candidate") },
+      "copies": { color: "candidate", dash: "dot", of: (point) => rate(point, "copies") },
+    },
+  },
+  {
+    title: "Latency", unit: "ms", read: millis, floor: 0,
+    lines: {
+      "champion p50": { color: "champion", of: (point) => point.champion_p50 },
+      "champion p99": { color: "champion", dash: "dash", of: (point) => point.champion_p99 },
+      "candidate p50": { color: "candidate", of: (point) => point.candidate_p50 },
+      "candidate p99": { color: "candidate", dash: "dash", of: (point) => point.candidate_p99 },
+    },
+  },
+  {
+    title: "Errors", unit: "% of answers", read: percentOf, floor: 0, least: 1,
+    lines: {
+      "champion": { color: "champion", of: (point) => share(point, "champion") },
+      "candidate": { color: "candidate", of: (point) => share(point, "candidate") },
+    },
+  },
+  {
+    title: "Agreement in the stage", unit: "% of pairs", read: percentOf, ceiling: 100,
+    band: { color: "agreement", low: (point) => hundred(point.agreement_low), high: (point) => hundred(point.agreement_high) },
+    lines: {
+      "agreement": { color: "agreement", of: (point) => hundred(point.agreement) },
+      "noise floor": { color: "quiet", dash: "dot", of: (point) => hundred(point.noise) },
+    },
+  },
+];
+
+// The styles of plotly's maps, of which nothing is drawn here: it writes them into the page where it finds no such element.
+const MAP_STYLES = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
+let library = null;
+
+/** plotly is large, and only asked for by whoever opens a model. */
+function plotly() {
+  library ??= new Promise((resolve, reject) => {
+    document.head.append(h("meta", { id: MAP_STYLES }));
+    const script = h("script", { src: "dashboard/plotly.js", onload: () => resolve(window.Plotly), onerror: () => reject(new Error("the chart library did not load")) });
+    document.head.append(script);
+  });
+  return library;
+}
+
+export class Charts {
+  #span = "recent";
+  #figures = CHARTS.map((chart) => new Figure(chart));
+  #drawn = "";
+  #scheme = matchMedia("(prefers-color-scheme: dark)");
+  #again = () => this.#redraw();
+  #last = null;
+
+  constructor() {
+    const choose = (event) => {
+      this.#span = event.target.value;
+      this.#redraw();
+    };
+    this.element = h("section", { class: "charts", "aria-labelledby": "charts-title" },
+      h("div", { class: "row" }, h("h2", { id: "charts-title" }, "Live"),
+        h("fieldset", { class: "switch" }, h("legend", { class: "unseen" }, "Time that the charts show"),
+          Object.entries(MINUTES).map(([value, label]) =>
+            h("label", {}, h("input", { type: "radio", name: "span", value, checked: value === this.#span, onchange: choose }), label)))),
+      h("div", { class: "grid" }, this.#figures.map((figure) => figure.element)),
+    );
+    this.#scheme.addEventListener("change", this.#again);
+  }
+
+  show(past, rollout) {
+    this.#last = [past, rollout];
+    const points = past[this.#span];
+    const state = `${this.#span} ${points.length} ${points.at(-1)?.at} ${points[0]?.at}`;
+    if (state === this.#drawn) return;
+    this.#drawn = state;
+    this.#figures.forEach((figure) => figure.draw(points, rollout));
+  }
+
+  close() {
+    this.#scheme.removeEventListener("change", this.#again);
+    this.#figures.forEach((figure) => figure.close());
+  }
+
+  #redraw() {
+    this.#drawn = "";
+    if (this.#last) this.show(...this.#last);
+  }
+}
+
+class Figure {
+  #chart;
+  #place = h("div", { class: "plot", role: "img" });
+  #caption = h("ul", { class: "caption" });
+  #table = h("details", { class: "points" }, h("summary", {}, "As a table"), h("div", { class: "scroll", tabindex: "0", role: "region" }));
+  #points = [];
+  #closed = false;
+
+  constructor(chart) {
+    this.#chart = chart;
+    this.#table.lastChild.setAttribute("aria-label", `${chart.title}, as a table`);
+    this.#table.addEventListener("toggle", () => this.#tabulate());
+    this.element = h("figure", { class: "card" },
+      h("figcaption", {}, h("h3", {}, chart.title, h("small", {}, ` ${chart.unit}`)), this.#caption), this.#place, this.#table);
+  }
+
+  async draw(points, rollout) {
+    const { title, lines, read } = this.#chart;
+    this.#points = points;
+    const newest = Object.entries(lines).map(([name, line]) => [name, line, points.length ? line.of(points.at(-1)) : null]);
+    const used = newest.filter(([, line]) => points.some((point) => line.of(point)) || line === newest[0][1]);
+    this.#caption.replaceChildren(...used.map(([name, line, value]) =>
+      h("li", {}, h("span", { class: `key ${line.color} ${line.dash ?? ""}`, "aria-hidden": "true" }), name, " ", h("b", {}, value === null ? "–" : read(value)))));
+    this.#place.setAttribute("aria-label", `${title}: ${used.map(([name, , value]) => `${name} ${value === null ? "none" : read(value)}`).join(", ")}`);
+    this.#tabulate();
+    const library = await plotly();
+    if (!this.#closed) await library.react(this.#place, traces(this.#chart, points), layout(this.#chart, points, rollout), OPTIONS);
+  }
+
+  close() {
+    this.#closed = true;
+    window.Plotly?.purge(this.#place);
+  }
+
+  #tabulate() {
+    if (!this.#table.open) return;
+    const { lines, read } = this.#chart;
+    const cell = (value) => h("td", {}, value === null ? "–" : read(value));
+    this.#table.lastChild.replaceChildren(h("table", {},
+      h("thead", {}, h("tr", {}, ["time", ...Object.keys(lines)].map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, this.#points.slice(-ROWS).reverse().map((point) =>
+        h("tr", {}, h("th", { scope: "row" }, clock(point.at)), Object.values(lines).map((line) => cell(line.of(point)))))),
+    ));
+  }
+}
+
+const OPTIONS = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false, showTips: false };
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+function traces({ lines, band }, points) {
+  const x = points.map(({ at }) => new Date(at * 1000));
+  const edge = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
+  const fill = band && [
+    { ...edge, y: points.map(band.low) },
+    { ...edge, y: points.map(band.high), fill: "tonexty", fillcolor: colour(`${band.color}-band`) },
+  ];
+  return [
+    ...(fill || []),
+    ...Object.entries(lines).map(([name, { color, dash, of }]) => (
+      { x, y: points.map(of), name, mode: "lines", line: { color: colour(color), width: 2, dash: dash ?? "solid" }, connectgaps: false, hovertemplate: "%{y:.4~g}" }
+    )),
+  ];
+}
+
+function layout({ lines, band, floor, ceiling, least }, points, rollout) {
+  const values = points.flatMap((point) => [...Object.values(lines).map((line) => line.of(point)), ...(band ? [band.low(point)] : [])]).filter((value) => value !== null);
+  const range = floor === 0
+    ? [0, Math.max(least ?? 0, ...values) * 1.1 || 1]
+    : [Math.max(Math.min(ceiling - 1, ...values) - 1, 0), ceiling + (ceiling - Math.min(ceiling - 1, ...values)) * 0.06];
+  const axis = { color: colour("quiet"), gridcolor: colour("line"), zeroline: false, fixedrange: true, tickfont: { size: 11 } };
+  return {
+    autosize: true, height: 190, margin: { l: 40, r: 8, t: 8, b: 24 }, showlegend: false, hovermode: "x unified", dragmode: false,
+    paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { family: "inherit", color: colour("text") },
+    hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("line"), font: { color: colour("text"), size: 12 } },
+    xaxis: { ...axis, type: "date", nticks: 5, showgrid: false, tickformat: tickFormat(points) }, yaxis: { ...axis, range, nticks: 5 },
+    shapes: changes(points).map(({ at }) => ({ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { color: colour("line"), width: 1 } })),
+    annotations: changes(points).slice(-8).map(({ at, position }) => (
+      { x: at, y: 1, yref: "paper", xanchor: "left", yanchor: "top", showarrow: false, text: rollout.stages[position]?.name ?? "", font: { size: 10, color: colour("quiet") } }
+    )),
+  };
+}
+
+/** As fine as the span asks for. */
+function tickFormat(points) {
+  const span = points.length ? points.at(-1).at - points[0].at : 0;
+  return span > 86400 ? "%-d %b %H:%M" : span > 900 ? "%H:%M" : "%H:%M:%S";
+}
+
+/** The moments at which a stage began. */
+function changes(points) {
+  return points
+    .filter((point, at) => at > 0 && point.position !== points[at - 1].position)
+    .map(({ at, seconds, position }) => ({ at: new Date((at - seconds) * 1000), position }));
+}

@@ -1,0 +1,54 @@
+// Numbers and names as people read them.
+
+export const words = (name) => name.replaceAll("_", " ");
+export const count = (number) => number.toLocaleString("en");
+
+/** Rounded down, so that 100 % means all. */
+export function percent(share, digits = 2) {
+  if (share === null || share === undefined) return "–";
+  const scale = 10 ** digits;
+  return `${(Math.floor(share * 100 * scale + 1e-9) / scale).toFixed(digits)} %`;
+}
+
+export function millis(value) {
+  if (value === null || value === undefined) return "–";
+  return value < 100 ? `${value.toFixed(1)} ms` : `${count(Math.round(value))} ms`;
+}
+
+export function duration(seconds) {
+  const whole = Math.max(Math.round(seconds), 0);
+  const [days, hours, minutes] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
+  if (days) return `${days} d ${hours} h`;
+  if (hours) return `${hours} h ${minutes} min`;
+  return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
+}
+
+export const clock = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");
+export const day = (at) => new Date(at * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+
+export const PHASES = {
+  idle: "neutral",
+  shadow: "candidate",
+  ramp: "candidate",
+  bake: "candidate",
+  paused: "warn",
+  awaiting_approval: "warn",
+  promoted: "good",
+  rolled_back: "bad",
+};
+export const VERDICTS = {
+  PASS: { mark: "✓", kind: "good" },
+  FAIL: { mark: "✗", kind: "bad" },
+  INSUFFICIENT: { mark: "…", kind: "wait" },
+};
+export const LIGHTS = { GO: "good", WARNING: "warn", "NO-GO": "bad" };
+
+/** When the last of the undecided critical gates will have a verdict, in words; "" where nothing is to be said. */
+export function timeToVerdict(rollout) {
+  const open = rollout.gates.filter((gate) => gate.verdict === "INSUFFICIENT" && gate.severity === "critical");
+  const forecasts = open.map((gate) => rollout.forecasts.find((forecast) => forecast.gate === gate.gate));
+  if (!open.length || !rollout.forecasts.length) return "";
+  if (forecasts.some((forecast) => !forecast || forecast.requests === null)) return "no verdict in sight yet";
+  if (forecasts.some((forecast) => forecast.seconds === null)) return "";
+  return `verdict in about ${duration(Math.max(...forecasts.map((forecast) => forecast.seconds)))}`;
+}

@@ -1,0 +1,104 @@
+// One model: its rollout from the first copy to the last decision.
+
+import { Actions } from "./actions.js";
+import { Charts } from "./charts.js";
+import { fill, h, section } from "./dom.js";
+import { count, duration, timeToVerdict, words } from "./format.js";
+import { climb, gates, lanes, losses } from "./rollout.js";
+import { lightOf, pill, traffic } from "./overview.js";
+import { Past } from "./past.js";
+import { Timeline } from "./timeline.js";
+
+export class ModelView {
+  #model;
+  #said = "";
+  #past;
+  #charts;
+  #timeline;
+  #actions;
+  #head = h("div", { class: "head" });
+  #stand = h("div", { class: "stand" });
+  #climb = section("The climb", "wide");
+  #gates = section("Gates", "wide");
+  #lanes = section("This stage", "wide");
+
+  constructor(model) {
+    this.#model = model;
+    this.#past = new Past(model);
+    this.#charts = new Charts();
+    this.#timeline = new Timeline(model);
+    this.#actions = new Actions(model);
+    this.element = h("div", { class: "one" },
+      h("p", { class: "crumbs" }, h("a", { href: "#" }, "All models")),
+      h("div", { class: "row top" }, this.#head, this.#actions.element),
+      this.#stand,
+      this.#climb.element,
+      h("div", { class: "columns" }, this.#gates.element, this.#lanes.element),
+      this.#charts.element,
+      this.#timeline.element,
+    );
+  }
+
+  async show({ status, points }) {
+    const model = status.models[0];
+    const rollout = model.rollout;
+    fill(this.#head, [model.phase, rollout?.light, rollout?.gates.map(({ verdict }) => verdict)], () => title(model));
+    fill(this.#stand, stand(model), drawStand);
+    this.#actions.show(model);
+    this.#timeline.show(`${status.generation}`);
+    this.#announce(model);
+    for (const { element } of [this.#climb, this.#gates, this.#lanes]) element.hidden = !rollout;
+    this.#charts.element.hidden = !rollout;
+    if (!rollout) return;
+    fill(this.#climb.place, [rollout.stages, rollout.phase, rollout.position], () => climb(rollout));
+    fill(this.#gates.place, [rollout.gates, rollout.forecasts, rollout.false_alarm], () => gates(rollout));
+    fill(this.#lanes.place, [rollout.lanes, rollout.agreement, losses(rollout)], () => lanes(rollout));
+    await this.#past.take(rollout.id, points);
+    this.#charts.show(this.#past, rollout);
+  }
+
+  refuse(why) {
+    this.element.replaceChildren(h("p", { class: "crumbs" }, h("a", { href: "#" }, "All models")), h("p", { class: "banner bad" }, why));
+  }
+
+  close() {
+    this.#charts.close();
+  }
+
+  /** What a person who listens to the page wants to be told without asking. */
+  #announce({ model, phase, percent, rollout }) {
+    const said = `${model}: ${words(phase)}, ${percent} % to the candidate${rollout ? `, gates ${rollout.light}` : ""}`;
+    if (this.#said && this.#said !== said) document.getElementById("said").textContent = said;
+    this.#said = said;
+  }
+}
+
+function title({ model, phase, rollout }) {
+  return [
+    h("h1", {}, model),
+    h("div", { class: "row" }, pill(phase), rollout && lightOf(rollout, phase)),
+  ];
+}
+
+/** Who serves, and what the rollout waits for or how it ended. */
+function stand({ model, champion, candidate, percent, phase, rollout }) {
+  const lines = [];
+  if (!rollout) lines.push(["note", `No candidate is on trial. Start one here, or with penstock start ${model} --candidate VERSION.`]);
+  else if (phase === "promoted" || phase === "rolled_back") {
+    lines.push([phase === "promoted" ? "good" : "bad", `${words(phase)}: ${rollout.reason}`]);
+    lines.push(["note", `The candidate answered ${count(rollout.candidate_served)} requests of clients in all.`]);
+  } else {
+    lines.push(["note", `${duration(rollout.elapsed)} and ${count(rollout.requests)} requests in this stage` +
+      (rollout.waiting_for.length ? `; needs ${rollout.waiting_for.join(", ")}` : "")]);
+    if (timeToVerdict(rollout)) lines.push(["note", timeToVerdict(rollout)]);
+    if (rollout.dry_run) lines.push(["warn", "A dry run: the controller records what it would do, and people act."]);
+    if (rollout.stepped_down) lines.push(["warn", "Stepped down once; the next gate that fails rolls back."]);
+    if (rollout.overdue) lines.push(["warn", "Past the deadline of the stage."]);
+    rollout.warnings.forEach((warning) => lines.push(["warn", warning]));
+  }
+  return { champion, candidate, percent, lines };
+}
+
+function drawStand({ champion, candidate, percent, lines }) {
+  return [traffic(champion, candidate, percent), lines.map(([kind, text]) => h("p", { class: kind }, text))];
+}

@@ -1,0 +1,79 @@
+// What was decided, by whom and why, with what it was decided by.
+
+import { get, modelPath } from "./api.js";
+import { fill, h, section } from "./dom.js";
+import { clock, count, day, duration, percent, VERDICTS, words } from "./format.js";
+
+const KINDS = { promote: "good", roll_back: "bad", step_down: "bad", overdue: "warn", hold: "warn", pause: "warn", configure: "neutral" };
+const FIRST = 30;
+
+export class Timeline {
+  #model;
+  #state = "";
+  #limit = FIRST;
+  #section = section("Decisions", "wide");
+  element = this.#section.element;
+
+  constructor(model) {
+    this.#model = model;
+  }
+
+  /** `state` tells whether anything can have been decided since. */
+  async show(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    try {
+      const rows = await get(`${modelPath(this.#model)}/events?limit=${this.#limit}`);
+      fill(this.#section.place, rows.map(({ generation, event }) => [generation, event]), () => this.#draw(rows));
+    } catch (error) {
+      this.#state = "";
+      fill(this.#section.place, error.message, (why) => h("p", { class: "note" }, `The record cannot be read: ${why}`));
+    }
+  }
+
+  #draw(rows) {
+    if (!rows.length) return h("p", { class: "note" }, "Nothing has been decided yet.");
+    const older = rows.length === this.#limit && h("button", { type: "button", class: "quiet", onclick: () => this.#more() }, "Show older ones");
+    return [h("ol", { class: "timeline" }, rows.map(entry)), older];
+  }
+
+  #more() {
+    this.#limit = Math.min(this.#limit * 4, 1000);
+    const state = this.#state;
+    this.#state = "";
+    this.show(state);
+  }
+}
+
+function entry(row) {
+  const seen = JSON.parse(row.inputs || "{}");
+  return h("li", { class: KINDS[row.event] ?? "candidate" },
+    h("p", { class: "row" },
+      h("strong", {}, words(row.event)),
+      h("span", { class: "note" }, `${row.by} · `, h("time", { datetime: new Date(row.at * 1000).toISOString() }, `${day(row.at)} ${clock(row.at)}`)),
+    ),
+    h("p", {}, row.reason),
+    seen.observation && h("details", {}, h("summary", {}, "What it was decided by"), inputs(row, seen)),
+  );
+}
+
+function inputs(row, { observation, rollout, command, window }) {
+  const pairs = window.agreement;
+  return [
+    h("p", { class: "note" },
+      `Generation ${row.generation}, rollout ${row.rollout.slice(0, 8)}, ${words(rollout.phase)} at position ${rollout.position}: ` +
+      `${duration(observation.elapsed)} and ${count(observation.requests)} requests in the stage; ` +
+      `champion ${count(window.champion.answers)} answers, candidate ${count(window.candidate.answers)} ` +
+      `and ${count(window.candidate_shadow.answers)} on copies; ${count(pairs.compared)} pairs compared, ${count(pairs.disagreed)} differ` +
+      `${command ? `; asked by ${command.by}` : ""}.`),
+    observation.results.length > 0 && h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `What the gates said to ${row.event}` }, h("table", {},
+      h("thead", {}, h("tr", {}, ["gate", "verdict", "to FAIL", "to PASS", "why"].map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, observation.results.map((result) => h("tr", {},
+        h("th", { scope: "row" }, result.gate),
+        h("td", { class: VERDICTS[result.verdict].kind }, result.verdict),
+        h("td", {}, percent(result.toward_fail, 0)),
+        h("td", {}, percent(result.toward_pass, 0)),
+        h("td", { class: "why" }, result.reason)))),
+    )),
+  ];
+}
