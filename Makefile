@@ -45,9 +45,10 @@ demo: $(INSTALLED) ## Run the demo: train, serve, shadow, ramp and judge two can
 test: $(INSTALLED) ## Run the tests
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(TEST_ARGS)
 
-soak: $(INSTALLED) ## Kill and stop control planes for half an hour: 20 deaths at each commit, 50 stops
-	@PENSTOCK_SOAK_KILLS=20 PENSTOCK_SOAK_STOPS=50 $(BIN)/python -m pytest -v -o timeout=3600 \
-		tests/endtoend/test_kills_of_control.py tests/endtoend/test_two_controllers.py
+soak: $(INSTALLED) ## Kill and stop control planes for half an hour: 20 deaths at each point of each commit, 50 stops
+	@PENSTOCK_SOAK_KILLS=20 PENSTOCK_SOAK_STOPS=50 $(BIN)/python -m pytest -v -o timeout=3600 $(SOAK_ARGS) \
+		tests/endtoend/test_kills_of_control.py tests/endtoend/test_two_controllers.py \
+		tests/endtoend/test_trouble_with_the_store.py tests/endtoend/test_wall_clock.py
 
 lint: $(INSTALLED) ## Check style, formatting and the Dockerfile
 	@$(BIN)/ruff check

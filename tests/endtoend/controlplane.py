@@ -8,11 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import httpx2
 
@@ -41,7 +41,7 @@ PLAN = {
 """As fast as evidence comes, but for a person's word before the second step."""
 
 
-def configuration(folder: Path, store: str, plan: Mapping[str, Any] = PLAN) -> Path:
+def configuration(folder: Path, store: str, plan: Mapping[str, Any] = PLAN, **model: Any) -> Path:
     """One model, nobody behind it, and a candidate on trial from the start."""
     section = {
         "servers": {"40": ["http://127.0.0.1:1"], "42": ["http://127.0.0.1:2"]},
@@ -49,37 +49,51 @@ def configuration(folder: Path, store: str, plan: Mapping[str, Any] = PLAN) -> P
         "candidate": "42",
         "plan": dict(plan),
         "gates": {"errors": {"metric": "error_rate", "max": "5%"}},
+        **model,
     }
     file = folder / "penstock.yaml"
     file.write_text(json.dumps({"store": store, "models": {MODEL: section}}))
     return file
 
 
-class ControlPlane(AbstractContextManager["ControlPlane"]):
-    """A process of `penstock control`, or of another program that takes the same arguments."""
+class Process(Protocol):
+    """As much of `subprocess.Popen` as a control plane needs."""
 
-    def __init__(
-        self,
-        config: Path,
-        log: Path,
-        program: Sequence[str] = ("-m", "gates", "control"),
-        port: int = 0,
-        **environment: str,
-    ) -> None:
-        """Behind one `port`, several share what comes in, as behind a service's address."""
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+def control_plane(config: Path, log: Path, port: int = 0, **environment: str) -> ControlPlane:
+    """A process of `penstock control`. Behind one `port`, several share what comes in, as behind a service's
+    address."""
+    with socket.create_server(("127.0.0.1", port), reuse_port=True) as listener, log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gates", "control", "--config", str(config), "--fd", str(listener.fileno())],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            pass_fds=(listener.fileno(),),
+            stdout=out,
+            stderr=out,
+        )
+        return ControlPlane(process, int(listener.getsockname()[1]), log)
+
+
+class ControlPlane(AbstractContextManager["ControlPlane"]):
+    """A control plane's process, and how it is talked to."""
+
+    def __init__(self, process: Process, port: int, log: Path) -> None:
+        self.process = process
+        self.port = port
         self.log = log
-        with socket.create_server(("127.0.0.1", port), reuse_port=True) as listener, log.open("ab") as out:
-            command = [sys.executable, *program, "--config", str(config), "--fd", str(listener.fileno())]
-            self.process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env={**os.environ, **environment},
-                pass_fds=(listener.fileno(),),
-                stdout=out,
-                stderr=out,
-            )
-            self.port = int(listener.getsockname()[1])
-        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=SECONDS, trust_env=False)
+        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS, trust_env=False)
 
     def ask(self, path: str, timeout: float = SECONDS) -> httpx2.Response | None:
         """None where there was no answer."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.endtoend.controlplane import MODEL, ControlPlane, CountingWorker, configuration, trail
+from tests.endtoend.controlplane import MODEL, ControlPlane, CountingWorker, configuration, control_plane, trail
 from tests.postgres import Postgres
 from tests.servers import eventually
 
@@ -37,7 +37,7 @@ def locked(control: ControlPlane, database: Path) -> Iterator[None]:
 def test_an_sqlite_that_takes_nothing(trouble: Callable[..., AbstractContextManager[None]], tmp_path: Path) -> None:
     database = tmp_path / "penstock.db"
     url = f"sqlite:///{database}"
-    with ControlPlane(configuration(tmp_path, url), tmp_path / "log") as control:
+    with control_plane(configuration(tmp_path, url), tmp_path / "log") as control:
         rolled_back_meanwhile(control, url, lambda: trouble(control, database))
 
 
@@ -52,7 +52,7 @@ def test_a_postgresql_that_is_gone(postgres: Postgres, tmp_path: Path) -> None:
 
     with ExitStack() as stack:
         url = stack.enter_context(postgres.database())
-        control = stack.enter_context(ControlPlane(configuration(tmp_path, url), tmp_path / "log"))
+        control = stack.enter_context(control_plane(configuration(tmp_path, url), tmp_path / "log"))
         rolled_back_meanwhile(control, url, gone)
 
 

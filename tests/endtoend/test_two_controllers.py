@@ -17,7 +17,16 @@ import httpx2
 import pytest
 
 from proxy.snapshot import Origin
-from tests.endtoend.controlplane import MODEL, SECONDS, ControlPlane, CountingWorker, configuration, generation, trail
+from tests.endtoend.controlplane import (
+    MODEL,
+    SECONDS,
+    ControlPlane,
+    CountingWorker,
+    configuration,
+    control_plane,
+    generation,
+    trail,
+)
 from tests.postgres import Postgres
 from tests.servers import eventually
 from tests.wire import call
@@ -52,7 +61,7 @@ def pair(postgres: Postgres, tmp_path: Path) -> Iterator[Pair]:
     with ExitStack() as stack:
         url = stack.enter_context(postgres.database())
         config = configuration(tmp_path, url)
-        planes = [stack.enter_context(ControlPlane(config, tmp_path / f"log{number}")) for number in (1, 2)]
+        planes = [stack.enter_context(control_plane(config, tmp_path / f"log{number}")) for number in (1, 2)]
         yield Pair(url, (planes[0], planes[1]))
 
 
@@ -131,8 +140,8 @@ def test_a_rollback_that_a_stopped_controller_was_asked_for_is_not_lost(pair: Pa
 def test_a_worker_behind_their_common_address_finds_the_one_that_acts(postgres: Postgres, tmp_path: Path) -> None:
     with ExitStack() as stack:
         config = configuration(tmp_path, stack.enter_context(postgres.database()))
-        first = stack.enter_context(ControlPlane(config, tmp_path / "log1"))
-        second = stack.enter_context(ControlPlane(config, tmp_path / "log2", port=first.port))
+        first = stack.enter_context(control_plane(config, tmp_path / "log1"))
+        second = stack.enter_context(control_plane(config, tmp_path / "log2", port=first.port))
         first.until_acting()
         worker = stack.enter_context(WorkerProcess(Origin("127.0.0.1", first.port), tmp_path))
         eventually(lambda: followed(first))

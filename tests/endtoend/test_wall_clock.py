@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.endtoend.controlplane import MODEL, SECONDS, ControlPlane, CountingWorker, configuration, trail
+from tests.endtoend.controlplane import (
+    MODEL,
+    SECONDS,
+    ControlPlane,
+    CountingWorker,
+    configuration,
+    control_plane,
+    trail,
+)
 from tests.servers import eventually
 
 PLAN = {
@@ -42,7 +50,7 @@ def test_no_stage_ends_early_when_the_wall_clock_jumps(library: str, tmp_path: P
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     began = time.monotonic()
-    with ControlPlane(config, tmp_path / "log", **faked) as control:
+    with control_plane(config, tmp_path / "log", **faked) as control:
         shown = 0.0
         for jump, seconds in (("+3600", 3600), ("+86400", 86_400), ("-3600", -3600)):
             eventually(lambda: worker.poll(control) and worker.route is not None and worker.route.candidate is not None)
@@ -56,7 +64,7 @@ def test_no_stage_ends_early_when_the_wall_clock_jumps(library: str, tmp_path: P
             assert abs(moved.at - time.time() - seconds) < 600, "the clock was moved"
             assert shown <= time.monotonic() - began, "only time that went by counts"
     assert control.process.wait(SECONDS) == -signal.SIGKILL
-    with ControlPlane(config, tmp_path / "log", **faked) as control:
+    with control_plane(config, tmp_path / "log", **faked) as control:
         control.until_acting()
         shown = goes_on(control, worker, elapsed(control))
         assert shown <= time.monotonic() - began
