@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gates.phases import RETREATS
+from gates.promotion.series import Series
+from gates.promotion.versions import VersionFacts
 from gates.rollout import Rollout
 from proxy.snapshot import Snapshot
 from proxy.window import Sample
@@ -22,6 +24,14 @@ class StaleGeneration(StoreError):
 
 class RegistryError(Exception):
     """The model registry could not answer: it is out of reach, or does not know the model or version asked for."""
+
+
+class NotRegistered(RegistryError):
+    """The registry answered: it knows no such model, version or alias."""
+
+
+class MetricsError(Exception):
+    """The metrics server could not answer a query: it is out of reach, or does not understand it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +207,37 @@ class Clock(Protocol):
     def monotonic(self) -> float: ...
 
     def wall(self) -> float: ...
+
+
+class Versions(Protocol):
+    """What the registry knows of versions. Each method may block, and raises RegistryError: NotRegistered where the
+    registry knows no such model or version."""
+
+    def resolve(self, model: str, reference: str) -> str:
+        """The version number that `reference` (a number, or an alias such as "@champion") names now."""
+        ...
+
+    def champion(self, model: str) -> str | None:
+        """The version that serves, by the registry; None where it knows of none yet."""
+        ...
+
+    def facts(self, model: str, version: str) -> VersionFacts:
+        """All that is known of a version; its files are read whole."""
+        ...
+
+
+class MetricSource(Protocol):
+    """A server of time series. Its method may block, and raises MetricsError."""
+
+    @property
+    def name(self) -> str:
+        """What a report calls it, without passwords."""
+        ...
+
+    def series(self, query: str, seconds: float, at: float) -> Sequence[Series]:
+        """The answer to a PromQL query at `at` (wall seconds), with the points of the `seconds` before; with 0, the
+        newest alone."""
+        ...
 
 
 class Registry(Protocol):

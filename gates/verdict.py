@@ -43,6 +43,10 @@ class GateResult:
     toward_pass: float
     toward_fail: float
     reason: str
+    source: str = ""
+    """Where the value was read, for gates that look elsewhere than at the windows."""
+    details: tuple[str, ...] = ()
+    """What a person wants to see behind the reason, a line each: columns, slices, series."""
 
 
 def light(results: Iterable[GateResult]) -> Light:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from gates.ports import RegistryError, RolloutFacts
+from gates.ports import NotRegistered, RegistryError, RolloutFacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,6 +30,7 @@ _QUIET_AND_BRISK = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",  # seconds
 }
+_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # the second of an alias, or of a version "x"
 _PARAMS_PER_BATCH = 100  # MLflow's own limits
 _NAME_LENGTH = 250
 
@@ -117,9 +118,7 @@ class MlflowRegistry:
         try:
             yield self._client
         except Exception as error:
-            cause = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-            message = f"MLflow at {self._registry_uri or self._tracking_uri} could not {act}: {cause}"
-            raise RegistryError(_without_credentials(message)) from error
+            raise registry_error(error, self._registry_uri or self._tracking_uri, act) from error
 
     def _run(self, client: MlflowClient, facts: RolloutFacts, at: float) -> Any:
         """The rollout's run, by its tag; a new one, begun at `at`, if there is none."""
@@ -138,6 +137,14 @@ class MlflowRegistry:
                 "candidate": facts.candidate,
             },
         )
+
+
+def registry_error(error: Exception, uri: str = "", act: str = "") -> RegistryError:
+    """What MLflow raised, in one line without passwords: NotRegistered where it knows no such model or version."""
+    cause = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    text = _without_credentials(f"MLflow at {uri} could not {act}: {cause}" if act else cause)
+    absent = getattr(error, "error_code", None) in _ABSENT
+    return NotRegistered(text) if absent else RegistryError(text)
 
 
 def load_mlflow() -> ModuleType:

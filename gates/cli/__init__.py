@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gates.cli import audit, configuration, processes, replay, rollouts
+from gates.cli import audit, configuration, gate, processes, registry, replay, rollouts
 from gates.exits import Exit, Failure
 
 EPILOG = """\
@@ -32,6 +32,8 @@ rollouts.register(app)
 replay.register(app)
 app.add_typer(configuration.app, name="config")
 app.add_typer(audit.app, name="audit")
+app.add_typer(gate.app, name="gate")
+app.add_typer(registry.app, name="registry")
 
 
 def _print_version(wanted: bool) -> None:

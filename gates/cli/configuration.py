@@ -67,12 +67,17 @@ def _outlook(model: ModelSettings, rate: float | None) -> Iterator[str]:
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    promotion: Annotated[
+        bool, typer.Option("--promotion", help="That of a promotion file, such as gates/promotion.yaml.")
+    ] = False,
+) -> None:
     """Print its JSON Schema, which editors check and complete by.
 
     \b
       penstock config schema > config/penstock.schema.json
+      penstock config schema --promotion > config/gates/promotion.schema.json
     """
     from gates.settings import configuration
 
-    print(json.dumps(configuration.schema(), indent=2))
+    print(json.dumps(configuration.promotion_schema() if promotion else configuration.schema(), indent=2))

@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from gates.checks import Budget, Gate
 from gates.plan import Plan
 from gates.settings import document
-from gates.settings.configuration import GATES, REGISTRY, Configuration, MlflowKeys, ModelKeys, gates_shape, shape
+from gates.settings.configuration import (
+    GATES,
+    PROMOTION,
+    REGISTRY,
+    Configuration,
+    MlflowKeys,
+    ModelKeys,
+    gates_shape,
+    promotion_shape,
+    shape,
+)
 from gates.settings.explanation import explain
 from gates.settings.matching import ambiguities
 from gates.settings.notation import Address
 from gates.settings.problems import Problem, SettingsError
+from gates.settings.promotion import NO_GATES, PromotionGates
 from gates.settings.tls import DataPortTls
 from proxy.snapshot import AgreementSpec, HeaderMatch, Origin, ShadowPolicy, Sticky
 
 __all__ = [
+    "NO_GATES",
     "Address",
     "DataPortTls",
     "MlflowSettings",
     "ModelSettings",
     "Problem",
+    "PromotionGates",
     "Settings",
     "SettingsError",
     "load",
     "load_gates",
+    "load_promotion",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,7 @@ class ModelSettings:
     host: str = ""
     header: HeaderMatch | None = None
     percent: int | None = None
+    promotion: PromotionGates = NO_GATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +95,7 @@ class Settings:
     models: tuple[ModelSettings, ...]
     path: Path
     tls: DataPortTls | None = None
+    prometheus: str | None = field(default=None, repr=False)
 
 
 def load(path: Path) -> Settings:
@@ -97,15 +116,26 @@ def load(path: Path) -> Settings:
 
 def load_gates(path: Path) -> tuple[Gate, ...]:
     """The gates of a file of their own, such as the configuration includes. Raises SettingsError."""
+    keys = _alone(path, GATES, gates_shape)
+    return tuple(gate.gate(name) for name, gate in keys.items())
+
+
+def load_promotion(path: Path) -> PromotionGates:
+    """The gates of a promotion file, such as the configuration includes. Raises SettingsError."""
+    return _alone(path, PROMOTION, promotion_shape).gates()
+
+
+def _alone(path: Path, kind: TypeAdapter[T], shaped: Callable[[], dict[str, Any]]) -> T:
+    """A file that stands by itself. Raises SettingsError."""
     read = document.read(path)
     problems = list(read.problems)
     if read.sound(()):
         try:
-            keys = GATES.validate_python(read.value)
+            keys = kind.validate_python(read.value)
             if not problems:
-                return tuple(gate.gate(name) for name, gate in keys.items())
+                return keys
         except ValidationError as error:
-            problems += explain(error, read, gates_shape())
+            problems += explain(error, read, shaped())
     raise SettingsError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
 
 
@@ -116,7 +146,9 @@ def _mapping(value: object) -> Mapping[str, object]:
 def _settings(keys: Configuration, path: Path) -> Settings:
     models = tuple(_model(name, model, path.parent) for name, model in keys.models.items())
     tls = keys.tls.tls(path.parent) if keys.tls else None
-    return Settings(keys.listen, keys.control, keys.store, _mlflow(keys.mlflow), models, path, tls)
+    return Settings(
+        keys.listen, keys.control, keys.store, _mlflow(keys.mlflow), models, path, tls, prometheus=keys.prometheus
+    )
 
 
 def _mlflow(keys: MlflowKeys | None) -> MlflowSettings | None:
@@ -154,4 +186,5 @@ def _model(name: str, keys: ModelKeys, folder: Path) -> ModelSettings:
         host=keys.match.host or "",
         header=keys.match.header_match(),
         percent=keys.percent,
+        promotion=keys.promotion.gates(),
     )

@@ -17,6 +17,7 @@ from gates.settings.agreement import AgreementKeys
 from gates.settings.kinds import Keys, contradiction, written
 from gates.settings.matching import MatchKeys
 from gates.settings.notation import Address
+from gates.settings.promotion import PromotionKeys
 from gates.settings.tls import DataPortTlsKeys, UpstreamTlsKeys
 from gates.settings.trial import AnyGate, BudgetKeys, Gates, LatencyGate, PlanKeys
 from proxy.snapshot import ShadowPolicy, Sticky
@@ -95,6 +96,9 @@ class ModelKeys(Keys):
     """The gates that watch the candidate in every stage, each under a name of your own."""
     budget: BudgetKeys = written({})
     """What may go wrong by chance."""
+    promotion: PromotionKeys = written({})
+    """The gates before and after the live ones: offline, staging, production, and those over Prometheus. A rollout does
+    not start while its candidate is a NO-GO by the first two."""
 
     @field_validator("tls")
     @classmethod
@@ -162,6 +166,8 @@ class Configuration(Keys):
     """Where the control plane keeps its state. A relative SQLite path starts at the current directory."""
     mlflow: MlflowKeys | None = None
     """The MLflow registry. Without it, versions are names that only this file knows."""
+    prometheus: kinds.Url | None = None
+    """The Prometheus server that gates with `metric: prometheus` ask, http://host:port."""
     models: dict[kinds.Name, ModelKeys]
     """The models that are served, by their product names."""
 
@@ -187,6 +193,21 @@ def gates_shape() -> dict[str, Any]:
     return GATES.json_schema(schema_generator=_Schema)
 
 
+PROMOTION: TypeAdapter[PromotionKeys] = TypeAdapter(PromotionKeys)
+"""What a promotion file holds, to be included or alone."""
+
+
+def promotion_shape() -> dict[str, Any]:
+    """The JSON Schema of a promotion file alone."""
+    return PROMOTION.json_schema(schema_generator=_Schema)
+
+
+def promotion_schema() -> dict[str, object]:
+    """The JSON Schema of a promotion file, for editors."""
+    made = promotion_shape()
+    return {"$schema": GenerateJsonSchema.schema_dialect, **made, "title": "Penstock promotion gates"}
+
+
 def schema() -> dict[str, object]:
     """The JSON Schema of the configuration file, for editors. They take `!include` for a text, so gates may be one."""
     made = shape()
@@ -194,6 +215,10 @@ def schema() -> dict[str, object]:
     told = {key: model["gates"].pop(key) for key in ("description", "default")}
     included = {"type": "string", "pattern": r"\.ya?ml$", "description": "!include path/to/gates.yaml"}
     model["gates"] = {**told, "anyOf": [_by_name(model["gates"]), included]}
+    included_gates = {**included, "description": "!include path/to/promotion.yaml"}
+    promotion = model["promotion"]
+    told = {key: promotion.pop(key) for key in ("description", "default") if key in promotion}
+    model["promotion"] = {**told, "anyOf": [promotion, included_gates]}
     return {"$schema": GenerateJsonSchema.schema_dialect, **made, "title": "Penstock configuration"}
 
 

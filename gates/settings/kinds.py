@@ -14,6 +14,7 @@ from gates.settings import notation
 from proxy.snapshot import Origin
 
 _STORE = r"^(sqlite:///|postgresql\+psycopg://).+$"
+_URL = r"^https?://[^\s/?#]+(/[^\s?#]*)?$"
 _MLFLOW = r"^([a-z][a-z0-9+.:-]*://\S+|databricks(-uc)?)$"
 
 
@@ -51,6 +52,13 @@ def _mlflow(value: object) -> str:
     return value
 
 
+def _url(value: object) -> str:
+    """The base URL of a server. The message never repeats the value, which may hold a password."""
+    if not (isinstance(value, str) and re.fullmatch(_URL, value)):
+        raise ValueError("expected http://host:port, or https://")
+    return value.rstrip("/")
+
+
 def _text(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
@@ -80,6 +88,7 @@ Server = Annotated[Origin, PlainValidator(notation.origin), _text(notation.ORIGI
 StoreUrl = Annotated[str, PlainValidator(_store), _text(_STORE)]
 MlflowUri = Annotated[str, PlainValidator(_mlflow), _text(_MLFLOW)]
 HostName = Annotated[str, PlainValidator(notation.host), _text(notation.HOST)]
+Url = Annotated[str, PlainValidator(_url), _text(_URL)]
 PathPrefix = Annotated[str, PlainValidator(notation.path_prefix), _text(notation.PATH_PREFIX)]
 File = Annotated[str, PlainValidator(notation.file), _text(notation.FILE)]
 

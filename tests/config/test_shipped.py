@@ -11,8 +11,10 @@ from pathlib import Path
 
 from gates.checks import Gate
 from gates.plan import Deadline
-from gates.settings import load
-from gates.settings.configuration import schema
+from gates.promotion.offline import Score
+from gates.promotion.staging import LoadGate
+from gates.settings import load, load_promotion
+from gates.settings.configuration import promotion_schema, schema
 from gates.settings.document import read
 from proxy.snapshot import Origin
 
@@ -32,14 +34,18 @@ def test_it_needs_nothing_but_two_model_servers() -> None:
 
 def test_its_commented_lines_work_as_well(tmp_path: Path) -> None:
     text = re.sub(r"(?m)^# (mlflow:|  tracking_uri:|  experiment:)", r"\1", SHIPPED.read_text())
-    text = re.sub(r"(?m)# (max_bad_answers:|deadline:)", r"\1", text)
+    text = re.sub(r"(?m)# (max_bad_answers:|deadline:|promotion:|prometheus:)", r"\1", text)
     gates = re.sub(r"(?m)^# (tail:|slower:|  )", r"\1", (CONFIG / "gates" / "default.yaml").read_text())
     (tmp_path / "gates").mkdir()
     (tmp_path / "gates" / "default.yaml").write_text(gates)
+    promotion = re.sub(r"(?m)# (lift:)", r"\1", (CONFIG / "gates" / "promotion.yaml").read_text())
+    (tmp_path / "gates" / "promotion.yaml").write_text(promotion)
     (tmp_path / "penstock.yaml").write_text(text.replace('champion: "40"', 'champion: "@champion"'))
     settings = load(tmp_path / "penstock.yaml")
     assert settings.mlflow is not None
     assert settings.mlflow.experiment == "penstock"
+    assert settings.prometheus == "http://127.0.0.1:9090"
+    assert "lift" in {gate.name for gate in settings.models[0].promotion.production}
     *_, tail, slower = settings.models[0].gates
     assert tail == Gate("tail", "latency", 1.0, 0.999, "advisory", scope="ramp", min_requests=1000)
     assert slower == Gate("slower", "latency", 0.0, severity="advisory", margin=0.5)
@@ -60,6 +66,29 @@ def test_the_schema_is_that_of_the_code() -> None:
     """`penstock config schema > config/penstock.schema.json` writes it anew."""
     assert (CONFIG / "penstock.schema.json").read_text() == json.dumps(schema(), indent=2) + "\n"
     assert SHIPPED.read_text().startswith("# yaml-language-server: $schema=penstock.schema.json\n")
+
+
+def test_the_schema_of_promotion_files_is_that_of_the_code() -> None:
+    """`penstock config schema --promotion > config/gates/promotion.schema.json` writes it anew."""
+    file = CONFIG / "gates" / "promotion.schema.json"
+    assert file.read_text() == json.dumps(promotion_schema(), indent=2) + "\n"
+
+
+def test_the_shipped_promotion_gates_have_the_numbers_that_they_promise() -> None:
+    gates = load_promotion(CONFIG / "gates" / "promotion.yaml")
+    told = {gate.name: gate for stage in (gates.offline, gates.staging, gates.production) for gate in stage}
+    assert len(told) == len(gates.offline) + len(gates.staging) + len(gates.production) - 1  # accuracy stands twice
+    accuracy, auc, fairness, calibration, *_ = (gate for gate in gates.offline if isinstance(gate, Score))
+    assert (accuracy.margin, auc.margin) == (0.02, 0.01)
+    assert (accuracy.bounds.least, auc.bounds.least) == (0.85, 0.8)
+    assert (fairness.bounds.most, calibration.bounds.most) == (0.1, 0.1)
+    loads = [gate.bounds.most for gate in gates.staging if isinstance(gate, LoadGate)][:6]
+    assert loads == [0.025, 0.05, 2**30, 0.8, 2.0, 0.001]
+
+
+def test_the_go_no_go_file_has_seven_critical_checks_and_five_advisory_ones() -> None:
+    live = load_promotion(CONFIG / "gates" / "llm-service.yaml").live
+    assert [gate.severity for gate in live] == ["critical"] * 7 + ["advisory"] * 5
 
 
 def properties(node: object) -> Iterator[tuple[str, dict[str, object]]]:

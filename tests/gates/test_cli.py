@@ -77,7 +77,9 @@ def test_alone_it_says_where_to_begin(capsys: pytest.CaptureFixture[str]) -> Non
     shown = capsys.readouterr().out
     assert "penstock demo" in shown
     assert "Exit status" in shown
-    assert all(f"\n  {command} " in shown for command in (*COMMANDS, "events", "replay", "audit", "config"))
+    assert all(
+        f"\n  {command} " in shown for command in (*COMMANDS, "events", "replay", "audit", "config", "gate", "registry")
+    )
     assert "..." not in shown.partition("Commands:")[2], "a summary is too long for its line"
 
 

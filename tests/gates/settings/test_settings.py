@@ -232,7 +232,12 @@ def test_a_sticky_source_is_read(loaded: Load, sticky: str, read: Sticky) -> Non
         ("models: []\n", 1, "models", "expected a mapping, found a list"),
         ("models:\n  a b: {servers: {1: [http://h]}, champion: 1}\n", 2, "models.'a b'", "expected a name of letters"),
         ("models: {}\nlistn: h:1\n", 2, "listn", "unknown key; did you mean listen?"),
-        ("models: {}\nxyz: 1\n", 2, "xyz", "unknown key; expected listen, tls, control, store, mlflow or models"),
+        (
+            "models: {}\nxyz: 1\n",
+            2,
+            "xyz",
+            "unknown key; expected listen, tls, control, store, mlflow, prometheus or models",
+        ),
         ("models: {}\nlisten: 8080\n", 2, "listen", "expected host:port"),
         ("listen: h:1\nmodels: {}\ncontrol: h:1\n", 3, "control", "h:1 is the data port already"),
         ("models: {}\nstore: mysql://u@h/db\n", 2, "store", "expected sqlite:///file.db or postgresql+psycopg://"),

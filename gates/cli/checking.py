@@ -1,0 +1,229 @@
+"""What the commands of `penstock gate` share: which gates, which versions, whom to ask, and how the verdict is told."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gates import gathering
+from gates.adapters.prometheus import Prometheus
+from gates.adapters.versions import MlflowVersions
+from gates.exits import Exit, Failure
+from gates.ports import MetricsError, NotRegistered, RegistryError
+from gates.promotion.report import Report, StageReport
+from gates.promotion.series import SeriesGate
+from gates.settings import NO_GATES, MlflowSettings, PromotionGates, Settings, SettingsError, load, load_promotion
+from gates.verdict import Light
+
+FORMATS = {"text": ".txt", "json": ".json", "markdown": ".md", "junit": ".xml"}
+_EXITS = {Light.GO: Exit.GO, Light.WARNING: Exit.WARNING, Light.NO_GO: Exit.NO_GO}
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Who is judged, by version numbers; "" where nobody is named."""
+
+    model: str
+    candidate: str = ""
+    champion: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The gates of a model, and where their facts are. Addresses may hold passwords, and are not printed."""
+
+    model: str
+    gates: PromotionGates
+    mlflow: MlflowSettings | None
+    prometheus: str | None
+
+    @classmethod
+    def of(
+        cls,
+        model: str,
+        config: Path,
+        gates: Path | None,
+        tracking_uri: str | None,
+        prometheus: str | None = None,
+    ) -> Check:
+        """What the options name comes before what the configuration says, which need not be there then. Raises
+        Failure."""
+        settings = _settings(config, needed=gates is None)
+        mlflow = _mlflow(settings, tracking_uri)
+        url = prometheus or (None if settings is None else settings.prometheus)
+        chosen = _gates(gates) if gates is not None else _configured(settings, model)
+        return cls(model, chosen, mlflow, url)
+
+    def versions(self) -> MlflowVersions:
+        """Raises Failure."""
+        return _versions(self.mlflow)
+
+    def trial(self, candidate: str, champion: str | None) -> Versions:
+        """The two versions by number, as the registry has them now. Raises Failure."""
+        with asking():
+            registry = self.versions()
+            found = registry.resolve(self.model, candidate)
+            serving = registry.resolve(self.model, champion) if champion else registry.champion(self.model)
+        if serving is None:
+            cause = f"{self.model} has no champion yet: no alias @champion, and no version in stage Production"
+            raise Failure(f"{cause}; name one with --champion", Exit.REFUSED)
+        if serving == found:
+            raise Failure(
+                f"{self.model}: version {found} is the champion already: name another candidate", Exit.REFUSED
+            )
+        return Versions(self.model, found, serving)
+
+    @contextmanager
+    def source(self, gates: Sequence[object]) -> Iterator[Prometheus | None]:
+        """Prometheus, where one of the gates asks it. Raises Failure."""
+        askers = [gate.name for gate in gates if isinstance(gate, SeriesGate)]
+        if not askers:
+            yield None
+            return
+        if self.prometheus is None:
+            cause = f"gate {askers[0]} asks Prometheus, and no server is named"
+            raise Failure(
+                f"{cause}: name it with --prometheus-url, or `prometheus` in the configuration", Exit.CONFIGURATION
+            )
+        with Prometheus(self.prometheus) as source, asking():
+            yield source
+
+
+def registry(config: Path, tracking_uri: str | None) -> MlflowVersions:
+    """The registry that is named, or that of the configuration. Raises Failure."""
+    return _versions(_mlflow(_settings(config, needed=tracking_uri is None), tracking_uri))
+
+
+def offline(check: Check, trial: Versions) -> StageReport:
+    """Raises Failure."""
+    _require(check.gates.offline, "offline")
+    _progress(f"reading versions {trial.candidate} and {trial.champion} of {trial.model}")
+    with asking():
+        registry = check.versions()
+        return gathering.judge_offline(check.gates.offline, registry, trial.model, trial.candidate, trial.champion)
+
+
+def series(check: Check) -> StageReport:
+    """Raises Failure."""
+    _require(check.gates.live, "live")
+    with check.source(check.gates.live) as source:
+        return gathering.judge_series(check.gates.live, source, time.time())
+
+
+def conclude(trial: Versions, stages: Sequence[StageReport], format: str, output: Path | None, strict: bool) -> Exit:
+    """Print the report, keep it where asked, and turn its light into the exit status. Raises Failure."""
+    report = Report.of(trial.model, trial.candidate, trial.champion, time.time(), stages)
+    if format not in FORMATS:
+        raise Failure(f"--format {format}: expected {', '.join(FORMATS)}", Exit.USAGE)
+    if output is not None:
+        _keep(report, output)
+    if format == "text":
+        from rich.console import Console
+
+        from gates.promotion.text import as_text
+
+        Console().print(as_text(report))
+    else:
+        sys.stdout.write(_written(report, format))
+    if not strict and report.light is not Light.GO:
+        print(f"penstock: {report.light}, and exit status 0, as --strict was not asked for", file=sys.stderr)
+    return _EXITS[report.light] if strict else Exit.GO
+
+
+def _written(report: Report, format: str) -> str:
+    from gates.promotion import documents
+
+    match format:
+        case "json":
+            return documents.as_json(report)
+        case "markdown":
+            return documents.as_markdown(report)
+        case "junit":
+            return documents.as_junit(report)
+    from rich.console import Console
+
+    from gates.promotion.text import as_text
+
+    console = Console(width=120, no_color=True)
+    with console.capture() as captured:
+        console.print(as_text(report))
+    return captured.get()
+
+
+def _keep(report: Report, output: Path) -> None:
+    by_suffix = {suffix: format for format, suffix in FORMATS.items()}
+    if output.suffix not in by_suffix:
+        raise Failure(f"--output {output}: expected a name that ends in {', '.join(by_suffix)}", Exit.USAGE)
+    try:
+        output.write_text(_written(report, by_suffix[output.suffix]), "utf-8")
+    except OSError as error:
+        raise Failure(f"--output {output}: {error.strerror}", Exit.UNAVAILABLE) from None
+
+
+def _settings(config: Path, needed: bool) -> Settings | None:
+    """A configuration that is there has to be sound; one that is not there may not be needed."""
+    if not needed and not config.exists():
+        return None
+    try:
+        return load(config)
+    except SettingsError as error:
+        raise Failure(str(error), Exit.CONFIGURATION) from None
+
+
+def _mlflow(settings: Settings | None, tracking_uri: str | None) -> MlflowSettings | None:
+    if tracking_uri is not None:
+        return MlflowSettings(tracking_uri, None, "penstock")
+    return None if settings is None else settings.mlflow
+
+
+def _versions(mlflow: MlflowSettings | None) -> MlflowVersions:
+    if mlflow is None:
+        remedy = "name it with --tracking-uri, MLFLOW_TRACKING_URI, or `mlflow` in the configuration"
+        raise Failure(f"no MLflow registry is named: {remedy}", Exit.CONFIGURATION)
+    return MlflowVersions(mlflow.tracking_uri, mlflow.registry_uri)
+
+
+def _gates(file: Path) -> PromotionGates:
+    try:
+        return load_promotion(file)
+    except SettingsError as error:
+        raise Failure(str(error), Exit.CONFIGURATION) from None
+
+
+def _configured(settings: Settings | None, model: str) -> PromotionGates:
+    models = () if settings is None else settings.models
+    found = next((one for one in models if one.name == model), None)
+    if found is None:
+        known = ", ".join(one.name for one in models) or "none"
+        cause = f"the configuration has no model {model!r}; it has: {known}"
+        raise Failure(f"{cause}. Name one with --model, or a file of gates with --gates", Exit.REFUSED)
+    if found.promotion == NO_GATES:
+        cause = f"{model} has no promotion gates in the configuration"
+        raise Failure(f"{cause}: add `promotion: !include gates/promotion.yaml`, or name --gates", Exit.CONFIGURATION)
+    return found.promotion
+
+
+def _require(gates: Sequence[object], stage: str) -> None:
+    """No gate is no verdict."""
+    if not gates:
+        raise Failure(f"the gate file names no gates under `{stage}`: there is nothing to judge by", Exit.CONFIGURATION)
+
+
+def _progress(text: str) -> None:
+    """To standard error, so that what is printed can be kept."""
+    print(f"{text} ...", file=sys.stderr)
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """What the registry or the metrics server could not tell is no verdict. Raises Failure."""
+    try:
+        yield
+    except NotRegistered as error:
+        raise Failure(str(error), Exit.REFUSED) from None
+    except (RegistryError, MetricsError) as error:
+        raise Failure(str(error), Exit.UNAVAILABLE) from None
