@@ -19,6 +19,7 @@ from proxy.headers import request_head
 from proxy.link import MAX_SNAPSHOT, Link
 from proxy.local import Holder
 from proxy.mirror import Mirror
+from proxy.peers import Peers
 from proxy.server import Server
 from proxy.settings import WorkerSettings, parse
 from proxy.snapshot import Origin, Snapshot
@@ -79,7 +80,11 @@ def build(settings: WorkerSettings) -> Worker:
     windows = Windows(name)
     mirror = Mirror(upstreams, windows)
     numbers = count(1)
-    dataplane = DataPlane(holder, upstreams, mirror, windows, lambda: f"{nonce}-{next(numbers):x}".encode())
+
+    def new_id() -> bytes:
+        return f"{nonce}-{next(numbers):x}".encode()
+
+    dataplane = DataPlane(holder, upstreams, mirror, windows, new_id, Peers(settings.trusted_peers))
 
     async def control(method: str, target: str, body: bytes, timeout: float) -> tuple[int, bytes]:
         return await _exchange(upstreams, settings.control, method, target, body, timeout)

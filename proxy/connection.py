@@ -262,11 +262,13 @@ class Connection(asyncio.Protocol):
         response.status = status
         if response.without_body:
             response.complete = True
-            self._reusable = False  # the parser waits for a body that never comes
+            self._reusable = _stays_open(self._parser.get_http_version(), response.fields)
 
     def on_body(self, body: bytes) -> None:
         response = self._response
-        if response is not None and not response.without_body and not response.add(body) and not self._paused:
+        if response is None or response.without_body:
+            self._reusable = False  # a body that is none of the answer's
+        elif not response.add(body) and not self._paused:
             assert self._transport is not None
             self._transport.pause_reading()
             self._paused = True
@@ -288,6 +290,8 @@ class Connection(asyncio.Protocol):
     def _release(self, response: Response) -> None:
         self._completed(response)
         if self._reusable:
+            if response.without_body:
+                self._parser = httptools.HttpResponseParser(self)  # the old one waits for a body that never comes
             self.resume_reading()
             self._owner.release(self)
         else:
@@ -310,3 +314,12 @@ def _ends_with_close(status: int, fields: Fields) -> bool:
         if name in _FRAMING:
             return False
     return True
+
+
+def _stays_open(version: str, fields: Fields) -> bool:
+    """Whether the connection goes on behind an answer that has no body, as to HEAD (RFC 9112 section 9.3). The parser
+    can not tell: it takes a body without a length to last until the close."""
+    options = {
+        option.strip().lower() for name, value in fields if name == b"connection" for option in value.split(b",")
+    }
+    return b"close" not in options and (version == "1.1" or b"keep-alive" in options)

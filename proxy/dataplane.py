@@ -19,6 +19,7 @@ from proxy.connection import Response
 from proxy.errors import AnswerCut, BodyTooLarge, ClientGone, NoSnapshot, PenstockError, UnknownModel, UpstreamFailed
 from proxy.headers import Fields, first, forwarded_fields, request_id, returned_fields
 from proxy.mirror import Copy, Mirror
+from proxy.peers import Peers
 from proxy.routing import Assignment, Variant, assign, match, unit_of
 from proxy.snapshot import ModelRoute, Target
 from proxy.upstream import Upstreams
@@ -55,13 +56,20 @@ class DataPlane:
     The server gives the request target, byte for byte as the client sent it, in `scope["state"]["target"]`."""
 
     def __init__(
-        self, holder: local.Holder, upstreams: Upstreams, mirror: Mirror, windows: Windows, new_id: Callable[[], bytes]
+        self,
+        holder: local.Holder,
+        upstreams: Upstreams,
+        mirror: Mirror,
+        windows: Windows,
+        new_id: Callable[[], bytes],
+        peers: Peers,
     ) -> None:
         self._holder = holder
         self._upstreams = upstreams
         self._mirror = mirror
         self._windows = windows
         self._new_id = new_id
+        self._trusts = peers.trusts
 
     async def __call__(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Raises AnswerCut where an answer breaks off that the client has begun to read."""
@@ -102,12 +110,15 @@ class DataPlane:
         received = scope["headers"]
         body = await _read_body(receive, route.max_body)
         name = request_id(received) or self._new_id()
-        client = scope["client"]
-        fields = forwarded_fields(received, name, client[0] if client else "", scope["scheme"], len(body))
+        client = scope["client"][0] if scope["client"] else ""
+        fields = forwarded_fields(
+            received, name, client, scope["scheme"], len(body), scope["http_version"], self._trusts(client)
+        )
         assignment = assign(route, unit_of(route.sticky, received, body, name))
         copied = (
             assignment.shadow is not None
             and scope["method"] in route.shadow.methods
+            and (not route.shadow.paths or scope["path"].endswith(route.shadow.paths))
             and first(received, b"x-penstock-shadow") != b"off"
         )
         return _Request(route, scope["method"], scope["state"]["target"], fields, body, name, assignment, copied)

@@ -15,7 +15,8 @@ HOP_BY_HOP = frozenset(
     b"te trailer transfer-encoding upgrade".split()
 )
 # Rebuilt here, so that no client can speak for the proxy. `expect` was answered by the server already.
-OURS = frozenset(b"host content-length expect x-request-id via forwarded".split())
+OURS = frozenset(b"host content-length expect x-request-id forwarded".split())
+_FORWARDING = b"x-forwarded-"
 _OURS_BY_PREFIX = (b"x-forwarded-", b"x-penstock-")
 _END_HERE = HOP_BY_HOP | OURS
 
@@ -92,11 +93,21 @@ def _connection_options(fields: AnyFields) -> frozenset[bytes]:
     return named
 
 
-def forwarded_fields(fields: AnyFields, request_id: bytes, client: str, scheme: str, body_length: int) -> bytes:
+def forwarded_fields(
+    fields: AnyFields,
+    request_id: bytes,
+    client: str,
+    scheme: str,
+    body_length: int,
+    version: str = "1.1",
+    trusted: bool = False,
+) -> bytes:
     """The header section of a forwarded request, without its host line and its closing blank line.
 
     The client's fields in their order, multi-valued ones included, then ours. The body is always sent whole, so its
-    framing is one content-length. `client` is the peer's address, "" where it has none."""
+    framing is one content-length. `client` is the peer's address, "" where it has none; what a `trusted` peer says of
+    whom it forwards for is added to, and what any other says of it is replaced. `version` is that of the request that
+    came in, and goes behind the `Via` of those before us (RFC 9110 section 7.6.3)."""
     options = _connection_options(fields)
     lines: list[bytes] = []
     host = b""
@@ -109,14 +120,36 @@ def forwarded_fields(fields: AnyFields, request_id: bytes, client: str, scheme: 
                 framed = True
         elif name not in options and not name.startswith(_OURS_BY_PREFIX):
             lines += (name, b": ", value, b"\r\n")
-    lines.append(b"x-request-id: %b\r\nvia: 1.1 penstock\r\nx-forwarded-proto: %b\r\n" % (request_id, scheme.encode()))
-    if client:
-        lines.append(b"x-forwarded-for: %b\r\n" % client.encode())
-    if host:
-        lines.append(b"x-forwarded-host: %b\r\n" % host)
+    lines.append(b"x-request-id: %b\r\nvia: %b penstock\r\n" % (request_id, version.encode()))
+    if trusted:
+        lines.append(_added_to(fields, client.encode(), scheme.encode(), host))
+    else:
+        lines.append(_forwarding(client.encode(), scheme.encode(), host))
     if framed:
         lines.append(b"content-length: %d\r\n" % body_length)
     return b"".join(lines)
+
+
+def _forwarding(client: bytes, scheme: bytes, host: bytes) -> bytes:
+    lines = b"x-forwarded-proto: %b\r\n" % scheme
+    if client:
+        lines += b"x-forwarded-for: %b\r\n" % client
+    if host:
+        lines += b"x-forwarded-host: %b\r\n" % host
+    return lines
+
+
+def _added_to(fields: AnyFields, client: bytes, scheme: bytes, host: bytes) -> bytes:
+    """What the peer says, with its own address behind those that it forwards for."""
+    said = [(name, value) for name, value in fields if name.startswith(_FORWARDING)]
+    ours = (b"x-forwarded-proto", b"x-forwarded-for", b"x-forwarded-host")
+    before = [value for name, value in said if name == b"x-forwarded-for"]
+    lines = _forwarding(
+        b", ".join([*before, client] if client else before),
+        first(said, b"x-forwarded-proto") or scheme,
+        first(said, b"x-forwarded-host") or host,
+    )
+    return lines + b"".join(b"%b: %b\r\n" % field for field in said if field[0] not in ours)
 
 
 SHADOW_MARK = b"x-penstock-shadow: 1\r\n"

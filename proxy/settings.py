@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from proxy.peers import Peers
 from proxy.snapshot import Origin
 from proxy.tls import ServerTls
 
@@ -20,10 +21,12 @@ class WorkerSettings:
     listen: tuple[str, int] | int
     cache: Path | None = None
     tls: ServerTls | None = None
+    trusted_peers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.listen, int) and self.listen < 3:
             raise ValueError(f"fd {self.listen} is not an inherited socket")
+        Peers(self.trusted_peers)
 
 
 def parse(arguments: Sequence[str]) -> WorkerSettings:
@@ -37,12 +40,25 @@ def parse(arguments: Sequence[str]) -> WorkerSettings:
     parser.add_argument("--tls-certificate", metavar="FILE", help="PEM; with it, the data port speaks TLS")
     parser.add_argument("--tls-key", metavar="FILE", default="", help="its key, where it is not in the same file")
     parser.add_argument("--tls-client-ca", metavar="FILE", default="", help="serve only clients that these vouch for")
+    parser.add_argument(
+        "--trusted-peer",
+        metavar="NETWORK",
+        action="append",
+        default=[],
+        help="whose x-forwarded-* fields are believed, such as 10.0.0.0/8; may be repeated",
+    )
     given = parser.parse_args(arguments)
     if (given.tls_key or given.tls_client_ca) and not given.tls_certificate:
         parser.error("--tls-key and --tls-client-ca need --tls-certificate")
     try:
         tls = ServerTls(given.tls_certificate, given.tls_key, given.tls_client_ca) if given.tls_certificate else None
-        return WorkerSettings(given.control, given.fd if given.fd is not None else given.listen, given.cache, tls)
+        return WorkerSettings(
+            given.control,
+            given.fd if given.fd is not None else given.listen,
+            given.cache,
+            tls,
+            tuple(given.trusted_peer),
+        )
     except ValueError as error:
         parser.error(str(error))
 

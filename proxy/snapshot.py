@@ -118,13 +118,15 @@ class Sticky:
 
 @dataclass(frozen=True, slots=True)
 class ShadowPolicy:
-    """How much of the traffic is copied, and the bounds that keep the copies harmless. Times are in seconds."""
+    """How much of the traffic is copied, and the bounds that keep the copies harmless. Times are in seconds. With
+    `paths`, only requests are copied whose path ends with one of them."""
 
     share_bp: int = BASIS_POINTS
     max_in_flight: int = 256
     max_bytes: int = 64 * 1024 * 1024
     timeout: float = 2.0
     methods: tuple[str, ...] = ("POST",)
+    paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(0 <= self.share_bp <= BASIS_POINTS, f"shadow: share_bp {self.share_bp} is not between 0 and 10000")

@@ -39,7 +39,8 @@ targets = st.builds(Target, names, st.lists(origins, min_size=1, max_size=3).map
 sticky = st.one_of(
     st.just(Sticky()), st.builds(Sticky, st.sampled_from(["header", "cookie", "json"]), names.filter(str.isascii))
 )
-policies = st.builds(ShadowPolicy, shares, st.integers(1, 999), st.integers(1, 1 << 40), seconds)
+ends = st.lists(st.sampled_from(["/infer", ":predict"]), max_size=2).map(tuple)
+policies = st.builds(ShadowPolicy, shares, st.integers(1, 999), st.integers(1, 1 << 40), seconds, paths=ends)
 paths = st.sampled_from(["a", "a.b", "result.*.id"])
 formats = st.sampled_from(get_args(Format))
 

@@ -54,6 +54,7 @@ ELABORATE: Values = {
         "preStopSeconds": 10,
         "tls": {"secretName": "data-port"},
         "upstreamSecrets": ["fraud-ca", "ranker"],
+        "trustedPeers": ["10.0.0.0/8"],
         "service": {"type": "LoadBalancer", "annotations": {"internal": "true"}},
         "tolerations": [{"key": "models", "operator": "Exists"}],
         "affinity": {"podAntiAffinity": {}},
@@ -249,6 +250,7 @@ def test_a_worker_reads_its_tls_files_where_they_are_mounted(render: Render) -> 
     volumes = {volume["name"]: volume["secret"]["secretName"] for volume in pod(objects, "models-proxy")["volumes"][:3]}
     mounted = {mount["mountPath"]: volumes.get(mount["name"]) for mount in only["volumeMounts"]}
     assert parse(only["args"]).tls == ServerTls("/etc/penstock/tls/tls.crt", "/etc/penstock/tls/tls.key")
+    assert parse(only["args"]).trusted_peers == ("10.0.0.0/8",)
     assert mounted["/etc/penstock/tls"] == "data-port"
     assert mounted["/etc/penstock/upstreams/fraud-ca"] == "fraud-ca"
     assert only["readinessProbe"]["httpGet"] == {"path": "/-/ready", "port": "data", "scheme": "HTTPS"}

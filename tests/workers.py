@@ -117,8 +117,9 @@ class LocalWorker(Hosted):
         *routes: ModelRoute,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        trusted_peers: tuple[str, ...] = (),
     ) -> None:
-        settings = WorkerSettings(Origin("127.0.0.1", 9), ("127.0.0.1", 0))
+        settings = WorkerSettings(Origin("127.0.0.1", 9), ("127.0.0.1", 0), trusted_peers=trusted_peers)
         self.worker = background.call(lambda: app.build(settings))
         super().__init__(background, lambda: app.server_for(self.worker, limits or Limits(), tls))
         self.route(*routes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
@@ -52,7 +53,7 @@ def serve(
         "gates.processes.supervisor",
         *("--config", str(config), "--listen", str(settings.listen), "--control-listen", str(settings.control)),
         *("--workers", str(workers or min(os.cpu_count() or 1, MOST_WORKERS)), "--cache", str(cache)),
-        *("--", *(_tls(*settings.tls.files) if settings.tls else ())),
+        *("--", *(_tls(*settings.tls.files) if settings.tls else ()), *_trusting(settings.trusted_peers)),
     )
 
 
@@ -91,6 +92,10 @@ def proxy(
     tls_client_ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Serve only clients whose certificate is of these authorities.")
     ] = None,
+    trusted_peer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NETWORK", help="Whose x-forwarded-* is believed, such as 10.0.0.0/8; may be repeated."),
+    ] = None,
 ) -> NoReturn:
     """Run the proxy alone, by a control plane that runs elsewhere.
 
@@ -108,15 +113,15 @@ def proxy(
         raise Failure(f"--control: {error}", Exit.USAGE) from None
     if (tls_key or tls_client_ca) and tls_certificate is None:
         raise Failure("--tls-key and --tls-client-ca need --tls-certificate", Exit.USAGE)
-    tls = _tls(tls_certificate, tls_key, tls_client_ca)
+    options = [*_tls(tls_certificate, tls_key, tls_client_ca), *_trusting(trusted_peer or ())]
     if workers > 1:
         many = ("--listen", listen, "--workers", str(workers))
-        _become("gates.processes.supervisor", "--control", control, *many, "--cache", str(cache), "--", *tls)
+        _become("gates.processes.supervisor", "--control", control, *many, "--cache", str(cache), "--", *options)
     from gates.processes.listening import listen as bind
 
     fd = bind(listen).detach()
     os.set_inheritable(fd, True)
-    _become("proxy", "--control", control, "--fd", str(fd), "--cache", str(cache), *tls)
+    _become("proxy", "--control", control, "--fd", str(fd), "--cache", str(cache), *options)
 
 
 def demo(
@@ -161,6 +166,10 @@ def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> 
     """The options by which a worker's data port speaks TLS."""
     options = {"--tls-certificate": certificate, "--tls-key": key, "--tls-client-ca": client_ca}
     return [part for option, file in options.items() if file for part in (option, str(file))]
+
+
+def _trusting(networks: Sequence[str]) -> list[str]:
+    return [part for network in networks for part in ("--trusted-peer", network)]
 
 
 def _become(module: str, *arguments: str) -> NoReturn:

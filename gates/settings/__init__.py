@@ -96,6 +96,7 @@ class Settings:
     path: Path
     tls: DataPortTls | None = None
     prometheus: str | None = field(default=None, repr=False)
+    trusted_peers: tuple[str, ...] = ()
 
 
 def load(path: Path) -> Settings:
@@ -147,7 +148,15 @@ def _settings(keys: Configuration, path: Path) -> Settings:
     models = tuple(_model(name, model, path.parent) for name, model in keys.models.items())
     tls = keys.tls.tls(path.parent) if keys.tls else None
     return Settings(
-        keys.listen, keys.control, keys.store, _mlflow(keys.mlflow), models, path, tls, prometheus=keys.prometheus
+        keys.listen,
+        keys.control,
+        keys.store,
+        _mlflow(keys.mlflow),
+        models,
+        path,
+        tls,
+        prometheus=keys.prometheus,
+        trusted_peers=tuple(keys.trusted_peers),
     )
 
 

@@ -59,9 +59,14 @@ class ShadowKeys(Keys):
     """The most bytes that copies on their way may hold, in each worker; what is over is dropped and counted."""
     timeout: kinds.Deadline = written("2s")
     """The time that a copy's whole exchange may take."""
+    methods: Annotated[list[kinds.Method], Field(min_length=1)] = written(["POST"])
+    """The methods of the requests that are copied: those that may be made twice."""
+    paths: list[kinds.PathEnd] = written([])
+    """What the paths of the requests that are copied end with, such as /invocations; without any, all are."""
 
     def policy(self) -> ShadowPolicy:
-        return ShadowPolicy(self.percent, self.max_in_flight, self.max_bytes, self.timeout)
+        bounds = (self.max_in_flight, self.max_bytes, self.timeout)
+        return ShadowPolicy(self.percent, *bounds, tuple(self.methods), tuple(self.paths))
 
 
 class ModelKeys(Keys):
@@ -83,7 +88,8 @@ class ModelKeys(Keys):
     sticky: StickyKeys | None = None
     """What keeps a user with one version. Without it, each request is its own unit."""
     timeout: kinds.Deadline = written("2s")
-    """The time that an upstream's whole exchange may take."""
+    """The time that an upstream's whole exchange may take. The champion has as long again where it answers for a
+    candidate that failed: a late answer is better than none."""
     max_body: kinds.Size = written("16MiB")
     """Longer requests are refused with 413."""
     shadow: ShadowKeys = written({})
@@ -160,6 +166,9 @@ class Configuration(Keys):
     """The data port: where clients send their requests."""
     tls: DataPortTlsKeys | None = None
     """TLS on the data port. Without it, the data port speaks plain HTTP."""
+    trusted_peers: list[kinds.Network] = written([])
+    """Networks of the load balancers before the data port: what they say in x-forwarded-* is added to, and what
+    others say there is replaced."""
     control: kinds.ListenAddress = written("127.0.0.1:9080")
     """The control port: admin API, dashboard and metrics. It has no log-in: keep it away from strangers."""
     store: kinds.StoreUrl = written("sqlite:///penstock.db")

@@ -27,6 +27,9 @@ FILE = r"^[^\x00-\x1f]{1,1024}$"
 NAME = r"^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$"
 REFERENCE = r"^@?[0-9A-Za-z][0-9A-Za-z._-]{0,127}$"
 TITLE = r"^\S.{0,249}$"
+NETWORK = r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
+METHOD = r"^[A-Z]{1,32}$"
+PATH_END = r"^[0-9A-Za-z._~:/@!$&'()*+,;=-]{1,256}$"
 VALUE = r"^[!-~]([ -~]{0,254}[!-~])?$"
 TOKEN = r"^[0-9A-Za-z!#$%&'*+.^_`|~-]{1,128}$"
 JSON_PATH = r"^[^.\s]+(\.[^.\s]+)*$"
@@ -159,6 +162,16 @@ def host(value: object) -> str:
     return _host(value).lower()
 
 
+def network(value: object) -> str:
+    """A network or an address, as `ipaddress` writes it."""
+    if not (isinstance(value, str) and re.fullmatch(NETWORK, value)):
+        raise _expected("a network or an address, such as 10.0.0.0/8 or 192.0.2.7", value)
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError(f"expected a network such as 10.0.0.0/8: {error}") from None
+
+
 def path_prefix(value: object) -> str:
     if not (isinstance(value, str) and re.fullmatch(PATH_PREFIX, value)) or {".", ".."} & set(value.split("/")):
         raise _expected("a path that starts with /, such as / or /fraud", value)
@@ -169,6 +182,14 @@ def path_prefix(value: object) -> str:
 
 def file(value: object) -> str:
     return _text(value, FILE, "the path of a file")
+
+
+def method(value: object) -> str:
+    return _text(value, METHOD, "a method, such as POST")
+
+
+def path_end(value: object) -> str:
+    return _text(value, PATH_END, "the end of a path, such as /invocations or :predict")
 
 
 def name(value: object) -> str:

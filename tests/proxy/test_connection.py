@@ -114,13 +114,28 @@ def test_a_connection_that_will_close_is_not_used_again(background: Background, 
         assert _connections_for_two(upstream) == 2
 
 
-@pytest.mark.parametrize("raw", [whole(b""), b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n", CHUNKED])
-def test_the_answer_to_head_has_no_body_whatever_it_says(background: Background, raw: bytes) -> None:
+HEADS: dict[str, tuple[bytes, int]] = {
+    "length 0": (whole(b""), 1),
+    "length": (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n", 1),
+    "chunked": (CHUNKED, 1),
+    "no framing": (b"HTTP/1.1 200 OK\r\n\r\n", 1),
+    "interim answers before it": (b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + CHUNKED, 1),
+    "HTTP/1.0 that stays": (b"HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\n\r\n", 1),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\n\r\n", 2),
+    "connection: close": (b"HTTP/1.1 200 OK\r\nconnection: x, Close\r\n\r\n", 2),
+    "a body that it must not have": (whole(b"hello"), 2),
+    "a chunked body that it must not have": (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", 2),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_answer_to_head_has_no_body_and_its_connection_is_used_again(background: Background, name: str) -> None:
+    raw, connections = HEADS[name]
     with Scripted(background, [READ, raw, HANG]) as upstream:
         response, body = _exchange(upstream, method="HEAD")
-        assert (response.status, body) == (200, b"")
-    with Scripted(background, [READ, raw, HANG]) as upstream:
-        assert _connections_for_two(upstream, "HEAD") == 2
+        assert (response.status, body, response.finished) == (200, b"", True)
+    with Scripted(background, [READ, raw, READ, raw, HANG]) as upstream:
+        assert _connections_for_two(upstream, "HEAD") == connections
 
 
 UNLAWFUL: dict[str, bytes] = {

@@ -13,6 +13,7 @@ from proxy.routing import bucket_of
 from proxy.snapshot import Sticky
 from tests.servers import (
     HANG,
+    JSON,
     READ,
     Background,
     Script,
@@ -117,6 +118,22 @@ def test_fields_go_both_ways_in_order_and_repeated_and_hop_by_hop_ones_end_here(
     assert answer.all("set-cookie") == ["b=2", "a=1"]
     assert "keep-alive" not in answer
     assert "x-drop" not in answer
+
+
+def test_a_cookie_that_one_client_is_given_goes_with_no_other_request(scene: Scene) -> None:
+    async def baking(seen: Seen, send: ASGISendCallable) -> None:
+        await reply(send, b"{}", fields=[JSON, ("set-cookie", "session=secret")])
+
+    scene.champion.handler = baking
+    assert scene.post()["set-cookie"] == "session=secret"
+    assert scene.post()["set-cookie"] == "session=secret"
+    assert [seen.all("cookie") for seen in scene.champion.seen] == [[], []]
+
+
+def test_the_environments_proxies_are_not_asked(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert scene.post().status == 200
 
 
 def test_nothing_is_added_to_what_the_client_asked(scene: Scene) -> None:

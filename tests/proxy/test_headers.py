@@ -20,7 +20,7 @@ from proxy.headers import (
 HOST = (b"host", b"api.test")
 tokens = st.sampled_from([b"a", b"b", b"cookie", b"x-tag"]) | st.from_regex(rb"\A[a-z0-9!#$%&'*+.^`|~-]{1,12}\Z")
 values = st.from_regex(rb"\A[ -~]{0,12}\Z")
-names = tokens | st.sampled_from([*sorted(HOP_BY_HOP | OURS), b"x-forwarded-for", b"x-penstock-variant"])
+names = tokens | st.sampled_from([*sorted(HOP_BY_HOP | OURS), b"via", b"x-forwarded-for", b"x-penstock-variant"])
 fields = st.lists(st.tuples(names, values) | st.tuples(st.just(b"connection"), names), max_size=8)
 
 
@@ -35,7 +35,8 @@ def _forwarded(*sent: tuple[bytes, bytes], client: str = "192.0.2.7", length: in
 
 
 def _theirs(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    ours = ("x-request-id", "via", "x-forwarded-proto", "x-forwarded-for", "x-forwarded-host", "content-length")
+    ours = ("x-request-id", "x-forwarded-proto", "x-forwarded-for", "x-forwarded-host", "content-length")
+    lines = [line for line in lines if line != (b"via", b"1.1 penstock")]
     return [(name, value) for name, value in lines if name.decode() not in ours]
 
 
@@ -135,7 +136,6 @@ def test_no_client_speaks_for_the_proxy() -> None:
         (b"x-forwarded-proto", b"https"),
         (b"x-forwarded-user", b"root"),
         (b"forwarded", b"for=10.0.0.1"),
-        (b"via", b"1.1 evil"),
         (b"x-request-id", b"theirs"),
         (b"x-penstock-shadow", b"1"),
         (b"x-penstock-variant", b"candidate"),
@@ -145,6 +145,47 @@ def test_no_client_speaks_for_the_proxy() -> None:
         (b"via", b"1.1 penstock"),
         (b"x-forwarded-proto", b"http"),
         (b"x-forwarded-for", b"192.0.2.7"),
+        (b"x-forwarded-host", b"api.test"),
+    ]
+
+
+def test_via_tells_all_who_passed_the_request_on_in_order() -> None:
+    sent = [(b"via", b"1.0 edge, 1.1 cdn"), (b"via", b"1.1 ingress")]
+    lines = _lines(forwarded_fields([HOST, *sent], b"id-1", "", "http", 0, version="1.0"))
+    assert [value for name, value in lines if name == b"via"] == [b"1.0 edge, 1.1 cdn", b"1.1 ingress", b"1.0 penstock"]
+
+
+def _trusted(*sent: tuple[bytes, bytes], client: str = "10.0.0.9") -> list[tuple[bytes, bytes]]:
+    lines = _lines(forwarded_fields([HOST, *sent], b"id-1", client, "http", 0, trusted=True))
+    return [field for field in lines if field[0].startswith(b"x-forwarded-") or field[0] == b"forwarded"]
+
+
+def test_what_a_trusted_peer_says_is_added_to() -> None:
+    said = [
+        (b"x-forwarded-for", b"192.0.2.7"),
+        (b"x-forwarded-for", b"198.51.100.1, 10.0.0.8"),
+        (b"x-forwarded-proto", b"https"),
+        (b"x-forwarded-host", b"shop.test"),
+        (b"x-forwarded-port", b"443"),
+        (b"forwarded", b"for=192.0.2.7"),
+    ]
+    assert _trusted(*said) == [
+        (b"x-forwarded-proto", b"https"),
+        (b"x-forwarded-for", b"192.0.2.7, 198.51.100.1, 10.0.0.8, 10.0.0.9"),
+        (b"x-forwarded-host", b"shop.test"),
+        (b"x-forwarded-port", b"443"),
+    ]
+    assert _trusted(said[0], client="") == [
+        (b"x-forwarded-proto", b"http"),
+        (b"x-forwarded-for", b"192.0.2.7"),
+        (b"x-forwarded-host", b"api.test"),
+    ]
+
+
+def test_a_trusted_peer_that_says_nothing_is_the_client() -> None:
+    assert _trusted() == [
+        (b"x-forwarded-proto", b"http"),
+        (b"x-forwarded-for", b"10.0.0.9"),
         (b"x-forwarded-host", b"api.test"),
     ]
 

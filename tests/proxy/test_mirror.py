@@ -122,6 +122,26 @@ def test_only_declared_methods_are_copied(scene: Scene) -> None:
     assert sorted(seen.method for seen in scene.candidate.seen) == ["PATCH", "POST"]
 
 
+def test_only_declared_paths_are_copied(scene: Scene) -> None:
+    _shadowed(scene, paths=("/invocations", ":predict"))
+    for path in ("/", "/invocations?x=/", "/m/invocations", "/v1/models/m:predict", "/invocations/feedback", "/v1"):
+        assert scene.post(path).status == 200
+    _settled(scene, 3)
+    assert sorted(seen.target for seen in scene.candidate.seen) == [
+        b"/invocations?x=/",
+        b"/m/invocations",
+        b"/v1/models/m:predict",
+    ]
+
+
+def test_a_copy_asks_for_the_host_as_it_is_configured(scene: Scene) -> None:
+    """A host with something added, as other mirrors make it, finds no virtual host."""
+    _shadowed(scene).post()
+    _settled(scene, 1)
+    (copy,) = scene.candidate.seen
+    assert (copy["host"], copy["x-penstock-shadow"]) == (scene.candidate.origin.authority, "1")
+
+
 def test_a_client_may_opt_out(scene: Scene) -> None:
     _shadowed(scene).post("/", ("x-penstock-shadow", "off"))
     _shadowed(scene).post("/", ("x-penstock-shadow", "on"))

@@ -32,6 +32,13 @@ def test_a_data_port_speaks_tls_by_its_files() -> None:
     assert parse([*CONTROL, "--fd", "7", *tls[:2]]).tls == ServerTls("a.crt")
 
 
+def test_trusted_peers_are_networks() -> None:
+    assert parse([*CONTROL, "--fd", "7", "--trusted-peer", "10.0.0.0/8", "--trusted-peer", "::1"]).trusted_peers == (
+        "10.0.0.0/8",
+        "::1",
+    )
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -47,6 +54,7 @@ def test_a_data_port_speaks_tls_by_its_files() -> None:
         [*CONTROL, "--fd", "-1"],
         ["--control", "ftp://127.0.0.1", "--fd", "7"],
         [*CONTROL, "--fd", "7", "--tls-key", "a"],
+        [*CONTROL, "--fd", "7", "--trusted-peer", "10.0.0.1/8"],
         [*CONTROL, "--fd", "7", "--tls-client-ca", "a"],
         ["--control", "127.0.0.1:9080", "--fd", "7"],
         [*CONTROL, "--fd", "7", "--workers", "2"],

@@ -40,7 +40,7 @@ models:
     sticky: {json: user.id}
     timeout: 500ms
     max_body: 1MB
-    shadow: {percent: 0.05, max_in_flight: 3, max_bytes: 2KiB, timeout: 3}
+    shadow: {percent: 0.05, max_in_flight: 3, max_bytes: 2KiB, timeout: 3, methods: [PUT], paths: [/infer]}
     agreement:
       kind: label
       format: json
@@ -124,7 +124,7 @@ def test_every_key_is_read(loaded: Load) -> None:
         sticky=Sticky("json", "user.id"),
         timeout=0.5,
         max_body=1_000_000,
-        shadow=ShadowPolicy(5, 3, 2048, 3.0),
+        shadow=ShadowPolicy(5, 3, 2048, 3.0, ("PUT",), ("/infer",)),
         agreement=AgreementSpec(
             relative=0,
             absolute=2,
@@ -236,7 +236,7 @@ def test_a_sticky_source_is_read(loaded: Load, sticky: str, read: Sticky) -> Non
             "models: {}\nxyz: 1\n",
             2,
             "xyz",
-            "unknown key; expected listen, tls, control, store, mlflow, prometheus or models",
+            "unknown key; expected listen, tls, trusted_peers, control, store, mlflow, prometheus or models",
         ),
         ("models: {}\nlisten: 8080\n", 2, "listen", "expected host:port"),
         ("listen: h:1\nmodels: {}\ncontrol: h:1\n", 3, "control", "h:1 is the data port already"),
