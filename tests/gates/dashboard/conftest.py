@@ -1,0 +1,69 @@
+"""One scene and one browser for all tests of the page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext
+
+from tests.browser import Watched, chromium, program
+from tests.endtoend.penstock import Penstock
+from tests.gates.dashboard.scene import Traffic, scoring, settings
+from tests.servers import Background, ModelServer
+
+Open = Callable[..., Watched]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """For a module and no longer: while Playwright is there, no other event loop can run in this thread."""
+    path = program()
+    if path is None:
+        assert not os.environ.get("PENSTOCK_REQUIRE_SERVICES"), "chromium is missing; .ci/run shows how to get it"
+        pytest.skip("chromium is missing")
+    with chromium(path) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def desk(browser: Browser) -> BrowserContext:
+    """A window as people have it at a desk; its pages share a cache."""
+    return browser.new_context(viewport={"width": 1280, "height": 900})
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser) -> BrowserContext:
+    return browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+
+
+@pytest.fixture(scope="module")
+def penstock(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Penstock]:
+    folder = tmp_path_factory.mktemp("dashboard")
+    with (
+        ModelServer(background, scoring()) as champion,
+        ModelServer(background, scoring()) as good,
+        ModelServer(background, scoring(wrong_every=2)) as bad,
+        Penstock(folder, settings(folder, champion, good, bad), workers=1) as penstock,
+        Traffic(penstock.url) as traffic,
+    ):
+        yield penstock
+        assert not traffic.failed
+
+
+@pytest.fixture
+def open_page(desk: BrowserContext, penstock: Penstock) -> Iterator[Open]:
+    """Opens the dashboard at an address such as `#fraud_detector`; at the end nothing may have complained."""
+    opened: list[Watched] = []
+
+    def open_page(at: str = "", context: BrowserContext = desk, **media: Any) -> Watched:
+        opened.append(Watched(context, f"{penstock.control_url}/{at}", **media))
+        return opened[-1]
+
+    yield open_page
+    complaints = [complaint for watched in opened for complaint in watched.complaints]
+    for watched in opened:
+        watched.page.close()
+    assert not complaints

@@ -1,0 +1,172 @@
+"""The dashboard in a real Chromium, over a whole `penstock serve` under traffic. The tests are one story, in order."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.endtoend.penstock import MODEL, Penstock, kill
+from tests.gates.dashboard.conftest import Open
+from tests.servers import eventually
+
+HERE = f"#{MODEL}"
+
+
+def ask(page: Page, button: str, reason: str, **fields: str) -> None:
+    """Press a button and give a reason."""
+    page.get_by_role("group", name="What you can do").get_by_role("button", name=button).click()
+    dialog = page.get_by_role("dialog")
+    for label, text in {"Reason": reason, "Your name": "maria", **fields}.items():
+        dialog.get_by_label(label).fill(text)
+    dialog.get_by_role("button").last.click()
+    expect(dialog).to_be_hidden()
+
+
+def phase_is(page: Page, phase: str) -> None:
+    expect(page.locator(".head .pill")).to_have_text(phase)
+
+
+def decisions(page: Page) -> str:
+    return page.get_by_role("region", name="Decisions").inner_text()
+
+
+def test_from_the_overview_to_a_rollout_that_climbs_until_a_person_is_asked(open_page: Open) -> None:
+    page = open_page().page
+    expect(page.locator("#connection")).to_contain_text("live · 1 worker")
+    page.get_by_role("link", name=MODEL).click()
+    phase_is(page, "idle")
+    ask(page, "Start a rollout", "retrained on October", Candidate="42")
+    phase_is(page, "shadow")
+    expect(page.get_by_role("listitem").and_(page.locator("[aria-current=step]"))).to_contain_text("shadow")
+
+    gate = page.locator(".gate", has_text="agreement")
+    expect(gate.locator(".tug")).to_have_attribute("aria-label", re.compile(r"Evidence: \d+ % of what FAIL needs"))
+    expect(gate.locator(".verdict")).to_have_text("PASS")
+    phase_is(page, "ramp")
+    expect(page.locator("[aria-current=step]")).to_contain_text("10 %")
+    expect(page.locator(".shares")).to_have_attribute("aria-label", re.compile("candidate 42: 10 %"))
+    phase_is(page, "awaiting approval")
+    expect(page.locator(".light")).to_contain_text("GO")
+    assert "start" in decisions(page)
+    assert "retrained on October" in decisions(page)
+    assert "maria" in decisions(page)
+
+
+def test_charts_show_the_past_also_to_whoever_comes_late(open_page: Open) -> None:
+    page = open_page(HERE).page
+    for title in ("Traffic by variant", "Latency", "Errors", "Agreement in the stage"):
+        figure = page.locator("figure", has_text=title)
+        line = figure.locator(".scatterlayer path.js-line").first
+        expect(line).to_have_attribute("d", re.compile(r"M.*[LH]"))
+        expect(figure.get_by_role("img").first).to_have_attribute("aria-label", re.compile(rf"{title}: .*\d"))
+    figure = page.locator("figure", has_text="Traffic by variant")
+    figure.get_by_text("As a table").press("Enter")
+    rows = figure.get_by_role("row")
+    eventually(lambda: rows.count() > 3)
+    expect(rows.first).to_contain_text("champion")
+
+
+def test_a_decision_tells_what_it_was_made_by(open_page: Open) -> None:
+    page = open_page(HERE).page
+    climb = page.locator(".timeline li", has_text="climb").first
+    climb.get_by_text("What it was decided by").press("Enter")
+    expect(climb.get_by_role("row", name=re.compile("agreement PASS"))).to_be_visible()
+    expect(climb).to_contain_text(re.compile(r"[\d,]+ pairs compared, 0 differ"))
+    page.wait_for_timeout(1500)
+    expect(climb.get_by_role("row", name=re.compile("agreement PASS"))).to_be_visible()
+
+
+def test_people_steer_it_and_a_reason_is_asked_for(open_page: Open, penstock: Penstock) -> None:
+    page = open_page(HERE).page
+    ask(page, "Approve", "reviewed with the risk team")
+    phase_is(page, "ramp")
+    begun = page.locator("figure", has_text="Traffic by variant").locator(".annotation", has_text="50 %")
+    expect(begun).to_be_attached()
+    ask(page, "Pause", "deploy freeze")
+    phase_is(page, "paused")
+    page.get_by_role("button", name="Roll back").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Roll back").click()
+    assert dialog.get_by_label("Reason").evaluate("field => field.validity.valueMissing"), "no reason, no rollback"
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    ask(page, "Roll back", "support reports odd scores")
+    phase_is(page, "rolled back")
+    expect(page.locator(".stand")).to_contain_text("support reports odd scores")
+    expect(page.locator(".climb .fell")).to_contain_text("50 %")
+    status = penstock.model()
+    assert status is not None
+    assert status.rollout is not None
+    assert status.rollout.reason == "support reports odd scores"
+
+
+def test_what_is_refused_is_told_where_it_was_asked(open_page: Open) -> None:
+    watched = open_page(HERE)
+    page = watched.page
+    page.get_by_role("button", name="Start a rollout").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Candidate").fill("99")
+    dialog.get_by_label("Reason").fill("a slip of the keys")
+    dialog.get_by_role("button", name="Start").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("99")
+    dialog.get_by_role("button", name="Cancel").click()
+    phase_is(page, "rolled back")
+    watched.complaints.clear()  # the browser notes each answer that is no success
+
+
+def test_a_gate_says_no_go(open_page: Open) -> None:
+    page = open_page(HERE).page
+    ask(page, "Start a rollout", "the best figures so far", Candidate="43")
+    phase_is(page, "rolled back")
+    expect(page.locator(".light")).to_contain_text("NO-GO")
+    expect(page.locator(".gate", has_text="agreement").locator(".verdict")).to_have_text("FAIL")
+    expect(page.locator(".stand")).to_contain_text("rolled back: gate agreement")
+    page.get_by_role("link", name="All models").click()
+    expect(page.locator(".model .light")).to_contain_text("NO-GO")
+
+
+def test_a_lost_connection_is_told_and_found_again(open_page: Open, penstock: Penstock) -> None:
+    watched = open_page(HERE)
+    page = watched.page
+    expect(page.locator("#connection")).to_contain_text("live")
+    points = page.locator("figure", has_text="Traffic by variant").locator(".scatterlayer path.js-line").first
+    expect(points).to_have_attribute("d", re.compile(r"M.*[LH]"))
+    (control,) = penstock.children("gates")
+    kill(control)
+    expect(page.locator("#lost")).to_contain_text("Connection lost")
+    expect(page.locator("#lost")).to_contain_text("traffic is served all the same")
+    expect(page.locator("#connection")).to_contain_text("live")
+    expect(page.locator("#lost")).to_be_hidden()
+    expect(points).to_have_attribute("d", re.compile(r"M.*[LH]"))
+    phase_is(page, "rolled back")
+    watched.complaints.clear()  # the browser notes each connection that fails
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(open_page: Open, scheme: str) -> None:
+    for at, shown in (("", ".model .light"), (HERE, ".scatterlayer path.js-line")):
+        watched = open_page(at, color_scheme=scheme)
+        expect(watched.page.locator(shown).first).to_be_attached()
+        assert watched.faults("serious", "critical") == []
+    watched.page.get_by_role("button", name="Start a rollout").click()
+    expect(watched.page.get_by_role("dialog")).to_be_visible()
+    assert watched.faults("serious", "critical") == []
+
+
+def test_it_is_all_there_for_the_keyboard(open_page: Open) -> None:
+    page = open_page(HERE).page
+    phase_is(page, "rolled back")
+    reached = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.textContent.trim().slice(0, 40)"))
+    assert {"Skip to the content", "All models", "Start a rollout", "As a table", "What it was decided by"} <= reached
+
+
+def test_it_fits_a_phone(open_page: Open, phone: BrowserContext) -> None:
+    for at, shown in (("", ".model .light"), (HERE, ".scatterlayer path.js-line")):
+        watched = open_page(at, phone)
+        expect(watched.page.locator(shown).first).to_be_attached()
+        assert watched.overflow() <= 0
