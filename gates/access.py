@@ -33,6 +33,7 @@ Roles = frozenset[Role]
 ANYONE: None = None
 """No token is asked: probes, which tell nothing, and what a browser needs in order to log in."""
 READ: Roles = frozenset(Role)
+PEOPLE: Roles = frozenset(Role) - {Role.SERVICE_ACCOUNT}
 RETREAT: Roles = frozenset({Role.ML_ENGINEER, Role.OPERATOR, Role.RELEASE_MANAGER, Role.ADMIN})
 START: Roles = frozenset({Role.ML_ENGINEER, Role.RELEASE_MANAGER, Role.ADMIN})
 RESUME: Roles = frozenset({Role.OPERATOR, Role.RELEASE_MANAGER, Role.ADMIN})
@@ -50,6 +51,7 @@ MATRIX: Mapping[str, Roles | None] = {
     "GET /api/models/{model}": READ,
     "GET /api/models/{model}/events": READ,
     "GET /api/models/{model}/history": READ,
+    "GET /api/models/{model}/disagreements": PEOPLE,
     f"POST {_ROLLOUT}": START,
     f"POST {_ROLLOUT}/advance": RELEASE,
     f"POST {_ROLLOUT}/pause": RETREAT,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx2
 import msgspec
 
 from gates.exits import Exit, Failure
-from gates.ports import AuditRow
+from gates.ports import AuditRow, Recorded
 from gates.status import ControlStatus, ModelStatus
 
 TIMEOUT_SECONDS = 10.0
@@ -49,6 +49,12 @@ class ControlClient:
     def events(self, name: str) -> tuple[AuditRow, ...]:
         """What happened to the model's rollouts, newest first."""
         return self._get(_path(name) + "/events", tuple[AuditRow, ...])
+
+    def disagreements(self, name: str, rollout: str = "", finding: str = "") -> tuple[Recorded, ...]:
+        """The pairs on record of a rollout, the newest where none is named; the most severe first."""
+        wanted = {key: value for key, value in (("rollout", rollout), ("finding", finding)) if value}
+        query = f"?{urlencode(wanted)}" if wanted else ""
+        return self._get(f"{_path(name)}/disagreements{query}", tuple[Recorded, ...])
 
     def start(self, name: str, candidate: str, by: str, reason: str, override: bool = False) -> ModelStatus:
         """Returns how the model stands from now on; `override` passes over the cool-down after a rollback."""

@@ -10,6 +10,7 @@ from gates.phases import RETREATS
 from gates.promotion.series import Series
 from gates.promotion.versions import VersionFacts
 from gates.rollout import Rollout
+from proxy.disagreements import Disagreement
 from proxy.snapshot import Snapshot
 from proxy.window import Sample
 
@@ -85,6 +86,17 @@ class Trial:
     model: str
     champion: str
     candidate: str
+
+
+class Recorded(Disagreement, frozen=True, kw_only=True):
+    """A disagreement of a rollout, on record since `at`: wall time in seconds since the epoch.
+
+    `worst` and `representative` tell what it was chosen for, once it is read."""
+
+    rollout: str
+    at: float
+    worst: bool = False
+    representative: bool = False
 
 
 UNROUTED = Snapshot(0, ())
@@ -186,6 +198,18 @@ class Store(Protocol):
         Returns the store's generation, by which a controller sees that another has committed."""
         ...
 
+    def record(self, pairs: Sequence[Recorded], out: Sequence[str]) -> None:
+        """Keep disagreements by their id, and drop those whose ids are `out`."""
+        ...
+
+    def recorded(self, rollout: str) -> Sequence[Recorded]:
+        """The disagreements of a rollout, in no order."""
+        ...
+
+    def expire(self, model: str, before: float) -> None:
+        """Drop the model's disagreements that were recorded before this wall time."""
+        ...
+
     def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
         """The newest audit rows, of one model or of all, newest first."""
         ...
@@ -257,6 +281,10 @@ class Registry(Protocol):
 
     def measure(self, facts: RolloutFacts, figures: Mapping[str, float], at: float) -> None:
         """Add one point of each named figure (a gate's value, the ramp percentage) to the rollout's run."""
+        ...
+
+    def exhibit(self, facts: RolloutFacts, pairs: Sequence[Recorded], at: float) -> None:
+        """Add the disagreements to the rollout's run, as a table."""
         ...
 
     def finish(

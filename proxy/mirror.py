@@ -14,6 +14,7 @@ import msgspec
 
 from proxy.budget import CpuBudget
 from proxy.comparison import Answer, Comparison, compare
+from proxy.disagreements import Request, finding_of
 from proxy.errors import UpstreamFailed
 from proxy.headers import SHADOW_MARK
 from proxy.routing import Assignment, Variant, bucket_of
@@ -94,12 +95,22 @@ class Mirror:
             answer = await self._exchange(copy, shadow, _SHADOW_LANE[shadowed])
             champion, candidate = (copy.served, answer) if shadowed == "candidate" else (answer, copy.served)
             if champion is not None and candidate is not None:
-                judge(self._windows.of(copy.route), copy, await self._compared(copy, champion, candidate))
+                comparison = await self._compared(copy, champion, candidate)
+                judge(self._windows.of(copy.route), copy, comparison)
+                self._record(copy, champion, candidate, comparison)
             if champion is not None and _probed(copy):
                 await self._probe(copy, champion)
         finally:
             load.copies -= 1
             load.bytes -= size
+
+    def _record(self, copy: Copy, champion: Answer, candidate: Answer, comparison: Comparison) -> None:
+        """Put a pair that differs on record, if it is chosen."""
+        finding = finding_of(comparison, champion, candidate)
+        if finding and copy.route.record.keep:
+            request = Request(copy.method, copy.target, copy.fields, copy.body)
+            pair = (copy.route, copy.assignment.variant, request, champion, candidate)
+            self._windows.reservoir.offer(finding, comparison, *pair)
 
     async def _probe(self, copy: Copy, champion: Answer) -> None:
         """Ask the champion once more, and count how it differs from itself: the noise in every comparison with it."""

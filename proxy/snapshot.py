@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 BASIS_POINTS = 10_000
+MOST_ON_RECORD = 64 * 1024
 _HOST = re.compile(r"[A-Za-z0-9._:-]+").fullmatch
 _JSON_PATH = re.compile(r"[^.\s]+(\.[^.\s]+)*").fullmatch
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+").fullmatch  # of a field, in lower case as ASGI has them
@@ -200,6 +201,24 @@ class HeaderMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordPolicy:
+    """What is kept of pairs whose answers differ: of each finding the `keep` worst, and `keep` of all alike; 0 keeps
+    none. Of a request and of each answer up to `max_bytes`, without the `fields` (JSON paths) and `headers` (in lower
+    case) that are marked."""
+
+    keep: int = 5
+    max_bytes: int = 16 * 1024
+    fields: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.keep <= 100, "record: keep is not between 0 and 100")
+        _require(0 <= self.max_bytes <= MOST_ON_RECORD, f"record: max_bytes is not between 0 and {MOST_ON_RECORD}")
+        _require(all(map(_JSON_PATH, self.fields)), "record: a field is keys with dots between")
+        _require(all(name == name.lower() for name in self.headers), "record: headers are in lower case")
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRoute:
     """All that a worker knows of one model.
 
@@ -221,6 +240,7 @@ class ModelRoute:
     max_body: int = 16 * 1024 * 1024
     shadow: ShadowPolicy = ShadowPolicy()
     agreement: AgreementSpec = AgreementSpec()
+    record: RecordPolicy = RecordPolicy()
     host: str = ""
     header: HeaderMatch | None = None
 

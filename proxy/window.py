@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from proxy.comparison import Comparison
+from proxy.disagreements import Disagreement, require_lawful
 from proxy.histogram import MAX_INDEX, Histogram, merge_counts
 
 Lane = Literal["champion", "candidate", "champion_shadow", "candidate_shadow"]
@@ -183,11 +184,12 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Push:
     """What a worker sends: its changed windows. Of two pushes of one worker the one with the higher sequence is
-    newer."""
+    newer. The disagreements are those chosen since the last push; one that comes twice is the same by its id."""
 
     worker: str
     sequence: int
     samples: tuple[Sample, ...]
+    disagreements: tuple[Disagreement, ...] = ()
 
 
 def encode_push(push: Push) -> bytes:
@@ -203,6 +205,8 @@ def decode_push(raw: bytes) -> Push:
         raise ValueError("nested too deeply") from None
     for sample in push.samples:
         _require_lawful(sample.window)
+    for pair in push.disagreements:
+        require_lawful(pair)
     return push
 
 

@@ -1,7 +1,9 @@
-"""A worker's own windows: cumulative, one for each (model, epoch), and which of them changed since the last push."""
+"""A worker's own windows: cumulative, one for each (model, epoch), and which of them changed since the last push; and
+what goes with them, the disagreements on record."""
 
 from __future__ import annotations
 
+from proxy.reservoir import Reservoir
 from proxy.snapshot import ModelRoute, Snapshot
 from proxy.window import Push, Sample, Window
 
@@ -19,6 +21,7 @@ class Windows:
         self._windows: dict[Key, Window] = {}
         self._changed: set[Key] = set()
         self._left: dict[Key, float] = {}
+        self.reservoir = Reservoir(worker)
 
     def of(self, route: ModelRoute) -> Window:
         """The window that a sample routed by `route` counts in; it is taken to change now."""
@@ -31,7 +34,7 @@ class Windows:
 
     @property
     def changed(self) -> bool:
-        return bool(self._changed)
+        return bool(self._changed) or self.reservoir.waiting
 
     def next_push(self) -> Push:
         """Everything that changed since the last push. What is pushed but not received must be given back to
@@ -39,16 +42,18 @@ class Windows:
         self._sequence += 1
         samples = tuple(Sample(model, epoch, self._windows[model, epoch]) for model, epoch in sorted(self._changed))
         self._changed.clear()
-        return Push(self.worker, self._sequence, samples)
+        return Push(self.worker, self._sequence, samples, self.reservoir.next())
 
     def put_back(self, push: Push) -> None:
         self._changed.update((sample.model, sample.epoch) for sample in push.samples)
+        self.reservoir.put_back(push.disagreements)
 
     def forget_old(self, snapshot: Snapshot, now: float) -> None:
         """Drop the windows whose epoch no snapshot has routed by for `RETIREMENT` seconds and that were received whole.
 
         A request or copy that is still under way counts in its own epoch, and a window begun anew would overwrite the
         old counts: hence a retirement far longer than any deadline. `now` is monotonic, in seconds."""
+        self.reservoir.forget_old(snapshot)
         current = {(route.model, route.epoch) for route in snapshot.routes}
         for key in list(self._windows):
             if key in current:

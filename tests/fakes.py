@@ -12,6 +12,7 @@ from gates.ports import (
     AuditRow,
     Commit,
     Errand,
+    Recorded,
     RegistryError,
     RolloutFacts,
     Serving,
@@ -62,6 +63,7 @@ class MemoryStore:
     snapshot: Snapshot = field(default_factory=lambda: State().snapshot)
     windows: dict[tuple[str, str, int], WorkerSample] = field(default_factory=dict)
     clocks: dict[str, StageClock] = field(default_factory=dict)
+    disagreements: dict[str, Recorded] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
@@ -117,6 +119,21 @@ class MemoryStore:
             if clock.rollout not in self.clocks or self.clocks[clock.rollout].epoch <= clock.epoch:
                 self.clocks[clock.rollout] = clock
         return self.snapshot.generation
+
+    def record(self, pairs: Sequence[Recorded], out: Sequence[str]) -> None:
+        self._answer()
+        self.disagreements.update({pair.id: pair for pair in pairs})
+        for gone in out:
+            self.disagreements.pop(gone, None)
+
+    def recorded(self, rollout: str) -> Sequence[Recorded]:
+        self._answer()
+        return [pair for pair in self.disagreements.values() if pair.rollout == rollout]
+
+    def expire(self, model: str, before: float) -> None:
+        self._answer()
+        kept = self.disagreements
+        self.disagreements = {id: pair for id, pair in kept.items() if pair.model != model or pair.at >= before}
 
     def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
         self._answer()
@@ -174,6 +191,9 @@ class FakeRegistry:
 
     def measure(self, facts: RolloutFacts, figures: Mapping[str, float], at: float) -> None:
         self._tell("measure", facts, figures, at)
+
+    def exhibit(self, facts: RolloutFacts, pairs: Sequence[Recorded], at: float) -> None:
+        self._tell("exhibit", facts, pairs, at)
 
     def finish(
         self,

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from gates.ports import NotRegistered, RegistryError, RolloutFacts
+from gates.adapters.exhibit import log_disagreements
+from gates.ports import NotRegistered, Recorded, RegistryError, RolloutFacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,6 +80,11 @@ class MlflowRegistry:
         Characters that MLflow does not allow in a metric's name become "_"."""
         with self._client_to(f"measure {_described(facts)}") as client:
             _log_figures(client, self._run(client, facts, at), figures, at)
+
+    def exhibit(self, facts: RolloutFacts, pairs: Sequence[Recorded], at: float) -> None:
+        """Add the disagreements to the rollout's run, as the table `disagreements.json`; once."""
+        with self._client_to(f"exhibit {_described(facts)}") as client:
+            log_disagreements(client, self._run(client, facts, at).info.run_id, pairs)
 
     def finish(
         self,

@@ -15,7 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from gates.adapters import migrations, tables
+from gates.adapters import migrations, records, tables
 from gates.adapters.database import database
 from gates.adapters.migrations import UnknownSchema
 from gates.audit import Link, hash_of
@@ -24,6 +24,7 @@ from gates.ports import (
     AuditRow,
     Commit,
     Errand,
+    Recorded,
     Serving,
     StageClock,
     StaleGeneration,
@@ -113,6 +114,19 @@ class SqlStore:
             self._put(db, kept, [asdict(clock) for clock in clocks], newer="epoch")
             generation: int = db.execute(select(tables.head.c.generation)).scalar_one()
             return generation
+
+    def record(self, pairs: Sequence[Recorded], out: Sequence[str]) -> None:
+        with self._transaction() as db:
+            self._put(db, tables.disagreements, [records.values_of(pair) for pair in pairs])
+            records.drop(db, out)
+
+    def recorded(self, rollout: str) -> Sequence[Recorded]:
+        with self._transaction() as db:
+            return records.of(db, rollout)
+
+    def expire(self, model: str, before: float) -> None:
+        with self._transaction() as db:
+            records.expire(db, model, before)
 
     def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
         audit = tables.audit

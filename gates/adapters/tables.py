@@ -86,3 +86,12 @@ errands = Table(
     Column("kind", String, nullable=False),
     Column("body", Text, nullable=False),
 )
+disagreements = Table(
+    "disagreements",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("model", String, nullable=False, index=True),
+    Column("rollout", String, nullable=False, index=True),
+    Column("at", Float, nullable=False),
+    Column("body", Text, nullable=False),
+)

@@ -15,7 +15,7 @@ from gates.controller.controller import Controller
 from gates.controller.errands import Errands
 from gates.decision import Command
 from gates.phases import WISHES, Event
-from gates.ports import AuditRow
+from gates.ports import AuditRow, Recorded
 from gates.status import ControlStatus, ModelStatus, RegistryStatus
 
 # PostgreSQL keeps no NUL; a rollback that could never be recorded would hold up all that comes after it.
@@ -56,6 +56,14 @@ _TELLS = {
 }
 
 
+class Which(msgspec.Struct):
+    """Of which rollout, by its id, and which findings; the newest rollout, and all of them, where it is not said."""
+
+    rollout: Name = ""
+    finding: Name = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
+
+
 class People:
     """Each endpoint is one call of the controller."""
 
@@ -73,6 +81,11 @@ class People:
                 *("GET", f"{model}/events", "What happened to the model, newest first.", self._events),
                 query=Newest,
                 answer=tuple[AuditRow, ...],
+            ),
+            Operation(
+                *("GET", f"{model}/disagreements", "Pairs of answers that differ, the worst first.", self._pairs),
+                query=Which,
+                answer=tuple[Recorded, ...],
             ),
             Operation(
                 *("POST", f"{model}/rollout", "Start a rollout, with copies of the traffic first.", self._start),
@@ -110,6 +123,11 @@ class People:
 
     async def _events(self, call: Call) -> Sequence[AuditRow]:
         return await self._controller.events(call.model, call.query.limit)
+
+    async def _pairs(self, call: Call) -> Sequence[Recorded]:
+        which: Which = call.query
+        pairs = await self._controller.disagreements(call.model, which.rollout)
+        return [pair for pair in pairs if which.finding in ("", pair.finding)][: which.limit]
 
     async def _start(self, call: Call) -> ModelStatus:
         body: Start = call.body

@@ -39,7 +39,7 @@ def serve(
         typer.Option(metavar="DIR", show_default="beside an SQLite store, else here", help="For the last snapshot."),
     ] = None,
 ) -> NoReturn:
-    """Run the control plane and the proxy here, and keep them alive.
+    """Run the control plane and the proxy, and keep them alive.
 
     One control process, and workers that share the data port. The configuration is checked before anything starts.
     Ctrl-C or SIGTERM lets the workers finish their requests; a second Ctrl-C cuts that short.
@@ -64,7 +64,7 @@ def control(
     ] = None,
     fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Run the control plane alone, for workers that run elsewhere.
+    """Run the control plane alone; the workers run elsewhere.
 
     \b
       penstock control --config /etc/penstock/penstock.yaml --listen 0.0.0.0:9080
@@ -97,7 +97,7 @@ def proxy(
         typer.Option(metavar="NETWORK", help="Whose x-forwarded-* is believed, such as 10.0.0.0/8; may be repeated."),
     ] = None,
 ) -> NoReturn:
-    """Run the proxy alone, by a control plane that runs elsewhere.
+    """Run the proxy alone; its control plane runs elsewhere.
 
     TLS files are taken up anew when they change; connections that are there go on.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gates.cli.asking import client_of, print_json
 from gates.cli.options import CONTROL, By, Control, Json, Model, Reason
 from gates.exits import Exit, Failure
 
@@ -38,12 +38,12 @@ def status(
     """
     from gates.cli import watching
 
-    with _client(control, timeout=watching.TIMEOUT_SECONDS if watch else None) as client:
+    with client_of(control, timeout=watching.TIMEOUT_SECONDS if watch else None) as client:
         look = partial(_look, client, model)
         if watch:
             watching.watch(look, as_json=json)
         elif json:
-            _print_json(look())
+            print_json(look())
         else:
             watching.show(look())
 
@@ -64,7 +64,7 @@ def start(
     \b
       penstock start fraud_detector --candidate 42
     """
-    with _client(control) as client:
+    with client_of(control) as client:
         _tell(client.start(model, candidate, by, reason, override))
 
 
@@ -105,7 +105,7 @@ def rollback(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the record.")],
     control: Control = CONTROL,
 ) -> None:
-    """Give all traffic back to the champion now, and end the rollout.
+    """Give all traffic back to the champion, and end the rollout.
 
     \b
       penstock rollback fraud_detector --reason "support reports odd scores"
@@ -125,7 +125,9 @@ def promote(model: Model, by: By, reason: Reason = "", control: Control = CONTRO
 
 
 def events(model: Model, json: Json = False, control: Control = CONTROL) -> None:
-    """List what happened to a model, by whom, and why; newest first.
+    """List what happened to a model, by whom and why.
+
+    The newest comes first.
 
     \b
       penstock events fraud_detector
@@ -134,18 +136,12 @@ def events(model: Model, json: Json = False, control: Control = CONTROL) -> None
 
     from gates import terminal
 
-    with _client(control) as client:
+    with client_of(control) as client:
         rows = client.events(model)
     if json:
-        _print_json(rows)
+        print_json(rows)
     else:
         Console().print(terminal.events_view(rows))
-
-
-def _client(control: str, timeout: float | None = None) -> ControlClient:
-    from gates.client import TIMEOUT_SECONDS, ControlClient
-
-    return ControlClient(control, timeout or TIMEOUT_SECONDS)
 
 
 def _look(client: ControlClient, model: str | None) -> ControlStatus:
@@ -161,16 +157,10 @@ def _look(client: ControlClient, model: str | None) -> ControlStatus:
 
 
 def _ask(model: str, wish: str, by: str, reason: str, control: str) -> None:
-    with _client(control) as client:
+    with client_of(control) as client:
         _tell(client.ask(model, wish, by, reason))
 
 
 def _tell(status: ModelStatus) -> None:
     served = f", candidate {status.candidate} serves {status.percent:g} %" if status.candidate else ""
     print(f"{status.model}: {status.phase.replace('_', ' ')}; champion {status.champion}{served}")
-
-
-def _print_json(value: object) -> None:
-    import msgspec
-
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from gates.controller.daemonthread import DaemonThread
 from gates.controller.standing import NOWHERE, Standing
-from gates.ports import AuditRow, Commit, StageClock, StaleGeneration, State, Store, StoreError, WorkerSample
+from gates.ports import AuditRow, Commit, Recorded, StageClock, StaleGeneration, State, Store, StoreError, WorkerSample
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,6 +71,15 @@ class Book:
 
     async def keep(self, samples: Sequence[WorkerSample], clocks: Sequence[StageClock]) -> int:
         return await self._call(self._store.keep, samples, clocks)
+
+    async def record(self, pairs: Sequence[Recorded], out: Sequence[str]) -> None:
+        await self._call(self._store.record, pairs, out)
+
+    async def recorded(self, rollout: str) -> Sequence[Recorded]:
+        return await self._call(self._store.recorded, rollout)
+
+    async def expire(self, model: str, before: float) -> None:
+        await self._call(self._store.expire, model, before)
 
     async def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
         return await self._call(self._store.history, model, limit)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from gates.controller import overview, reconcile
+from gates.controller.casebook import Casebook
 from gates.controller.daemonthread import DaemonThread, in_thread
 from gates.controller.history import SAMPLE_EVERY, History
 from gates.controller.observer import Observer
@@ -15,7 +16,7 @@ from gates.controller.routes import Unroutable
 from gates.controller.steering import CoolingDown, Steering
 from gates.decision import Command, Decision
 from gates.phases import IllegalEvent
-from gates.ports import AuditRow, Clock, Registry, RegistryError, Store, StoreError
+from gates.ports import AuditRow, Clock, Recorded, Registry, RegistryError, Store, StoreError
 from gates.settings import ModelSettings, Settings
 from gates.status import ControlStatus, ModelStatus
 from proxy.snapshot import ModelRoute, Snapshot
@@ -66,6 +67,7 @@ class Controller:
         self.history = History()
         self._nudged = asyncio.Event()
         self._steering = Steering(settings, store, clock, registry is not None)
+        self._casebook = Casebook(self._steering.book, lambda: self._models)
 
     # its life
 
@@ -85,6 +87,7 @@ class Controller:
         May be called again where it failed, and after a time of waiting. Raises StoreError and Unroutable."""
         await self._steering.load()
         await self.configure(self._settings)
+        await self._casebook.load(self._steering.standing.rollouts.values())
         self.started = True
 
     async def configure(self, settings: Settings) -> None:
@@ -131,7 +134,8 @@ class Controller:
     # what comes in
 
     def push(self, push: Push) -> None:
-        """A worker's windows; what they change is judged within a moment."""
+        """A worker's windows; what they change is judged within a moment, and the pairs with them kept."""
+        self._casebook.take(push.disagreements, self._steering.standing.rollouts, self._clock.wall())
         if self.observer.push(push):
             self._nudged.set()
 
@@ -174,6 +178,7 @@ class Controller:
     async def keep(self) -> None:
         """Keep what was seen; what was seen since the last time is all that the end of this process loses."""
         await self._steering.keep()
+        await self._casebook.keep(self._clock.wall())
 
     async def resolve(self) -> bool:
         """Try every alias that the settings wait for; whether none is left. Each is resolved once."""
@@ -228,6 +233,15 @@ class Controller:
         """The model's newest audit rows, newest first. Raises UnknownModel and StoreError."""
         self._model(model)
         return await self._steering.book.history(model, limit)
+
+    async def disagreements(self, model: str, rollout: str = "") -> Sequence[Recorded]:
+        """The pairs on record of a rollout of the model, the newest where none is named; the most severe first.
+
+        Raises UnknownModel and StoreError."""
+        self._model(model)
+        newest = self._steering.standing.rollouts.get(model)
+        wanted = rollout or (newest.id if newest else "")
+        return [pair for pair in await self._casebook.of(model, wanted) if pair.model == model]
 
     # how it is done
 

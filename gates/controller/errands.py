@@ -100,6 +100,9 @@ class Errands:
         if isinstance(body, Begin):
             return await self._attempt(body.facts, self._registry.begin, body.facts, body.parameters, body.by, body.at)
         rows = await in_thread(self._store_calls, self._store.history, body.facts.model, HISTORY)
+        pairs = await in_thread(self._store_calls, self._store.recorded, body.facts.rollout)
+        if pairs and not await self._attempt(body.facts, self._registry.exhibit, body.facts, pairs, body.at):
+            return False
         decisions = [_decision(row) for row in reversed(rows) if row.rollout == body.facts.rollout]
         return await self._attempt(
             body.facts,

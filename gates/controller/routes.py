@@ -49,6 +49,7 @@ def _route(model: ModelSettings, serving: Serving, rollout: Rollout | None) -> M
         max_body=model.max_body,
         shadow=model.shadow,
         agreement=model.agreement,
+        record=model.record,
         host=model.host,
         header=model.header,
     )

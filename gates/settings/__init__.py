@@ -30,7 +30,7 @@ from gates.settings.notation import Address
 from gates.settings.problems import Problem, SettingsError
 from gates.settings.promotion import NO_GATES, PromotionGates
 from gates.settings.tls import DataPortTls
-from proxy.snapshot import AgreementSpec, HeaderMatch, Origin, ShadowPolicy, Sticky
+from proxy.snapshot import AgreementSpec, HeaderMatch, Origin, RecordPolicy, ShadowPolicy, Sticky
 
 __all__ = [
     "NO_GATES",
@@ -63,7 +63,7 @@ class MlflowSettings:
 class ModelSettings:
     """One served model. `champion` and `candidate` are versions that have servers, or aliases (`@champion`) that the
     registry has yet to resolve. `timeout` is in seconds, `max_body` in bytes. `percent`, in basis points, is the
-    candidate's share where it is set by hand."""
+    candidate's share where it is set by hand. `retention` is how long disagreements are kept, in seconds."""
 
     name: str
     path_prefix: str
@@ -82,6 +82,8 @@ class ModelSettings:
     header: HeaderMatch | None = None
     percent: int | None = None
     promotion: PromotionGates = NO_GATES
+    record: RecordPolicy = field(default_factory=RecordPolicy)
+    retention: float = 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,4 +198,6 @@ def _model(name: str, keys: ModelKeys, folder: Path) -> ModelSettings:
         header=keys.match.header_match(),
         percent=keys.percent,
         promotion=keys.promotion.gates(),
+        record=keys.agreement.disagreements.policy(),
+        retention=keys.agreement.disagreements.retention,
     )

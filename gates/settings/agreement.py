@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from gates.settings import kinds
 from gates.settings.kinds import Keys, contradiction, written
-from proxy.snapshot import AgreementSpec, Format, Kind, Precision
+from proxy.snapshot import MOST_ON_RECORD, AgreementSpec, Format, Kind, Precision, RecordPolicy
 
 
 class ToleranceKeys(Keys):
@@ -20,6 +20,36 @@ class ToleranceKeys(Keys):
     """In the predictions' own unit."""
     precision: Precision = "float64"
     """What the models compute in: numbers that it cannot tell apart agree. V2 answers declare their own."""
+
+
+class RedactionKeys(Keys):
+    """What is taken out of a request and of both answers before they are kept: the fields, and their values wherever
+    else they stand. Credentials in headers, such as authorization and cookie, are taken out whatever stands here."""
+
+    fields: list[kinds.JsonPath] = written([])
+    """Keys with a dot between levels; * is any key, ** any number of levels, and lists are gone through. The columns of
+    dataframe_split and the tensors of V2 go by their names. While any is named, what is no JSON is not kept."""
+    headers: list[kinds.Header] = written([])
+    """Request headers."""
+
+
+class DisagreementKeys(Keys):
+    """Pairs of answers that differ are kept to be looked at: of each finding the worst, and a fair sample of all."""
+
+    record: bool = True
+    """Whether any are kept. false keeps nothing of any request or answer."""
+    keep: Annotated[int, Field(ge=1, le=100)] = 5
+    """How many of the worst, and how many of the sample, for each finding of a rollout."""
+    max_bytes: Annotated[kinds.Size, Field(le=MOST_ON_RECORD)] = written("16KiB")
+    """What is kept of a request and of each answer, 64KiB at most; the rest is cut off."""
+    retention: kinds.Duration = written("30d")
+    """How long they are kept."""
+    redact: RedactionKeys = written({})
+    """What is not kept."""
+
+    def policy(self) -> RecordPolicy:
+        headers = tuple(name.lower() for name in self.redact.headers)
+        return RecordPolicy(self.keep if self.record else 0, self.max_bytes, tuple(self.redact.fields), headers)
 
 
 class AgreementKeys(Keys):
@@ -51,6 +81,8 @@ class AgreementKeys(Keys):
     """The most of each worker's time that goes into comparing; pairs beyond it are counted, and not compared."""
     noise_probe_percent: kinds.BasisPoints = written(0)
     """The percentage of requests that the champion gets a second time, to see how often it differs from itself."""
+    disagreements: DisagreementKeys = written({})
+    """What is kept of pairs that differ."""
 
     @field_validator("path")
     @classmethod

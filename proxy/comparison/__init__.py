@@ -9,7 +9,7 @@ from proxy.comparison.embeddings import neighbours_kept
 from proxy.comparison.rankings import ranking_difference
 from proxy.comparison.result import Comparison
 from proxy.comparison.texts import text_difference
-from proxy.comparison.values import Walk
+from proxy.comparison.values import Walk, first_of
 from proxy.formats import Answer, AnsweredError, Predictions, Unfit, Unreadable, predictions
 from proxy.snapshot import AgreementSpec
 
@@ -84,7 +84,7 @@ def _compared(left: Predictions, right: Predictions, spec: AgreementSpec) -> Com
     if kind == "text" or (kind == "auto" and left.meaning == "text"):
         return _by_row(a, b, lambda x, y: _message_difference(x, y, walk))
     first, disagreed = walk.rows(a, b)
-    return Comparison(first, "", len(a), disagreed, walk.largest, "", _failure(left, right, walk, first))
+    return Comparison(first, "", len(a), disagreed, walk.row, walk.largest, "", _failure(left, right, walk, first))
 
 
 def _failure(left: Predictions, right: Predictions, walk: Walk, first: str) -> str:
@@ -102,8 +102,8 @@ def _shape_failure(left: Predictions, kind: str) -> str:
 
 
 def _by_row(a: Sequence[object], b: Sequence[object], difference: Callable[[object, object], str]) -> Comparison:
-    found = list(filter(None, map(difference, a, b)))
-    return Comparison(found[0] if found else "", rows=len(a), rows_disagreed=len(found))
+    first, disagreed, row = first_of(map(difference, a, b))
+    return Comparison(first, rows=len(a), rows_disagreed=disagreed, row=row)
 
 
 def _message_difference(a: object, b: object, walk: Walk) -> str:
@@ -125,13 +125,15 @@ def _embeddings(a: Sequence[object], b: Sequence[object], walk: Walk) -> Compari
     if not first:
         return Comparison(rows=len(a), largest_gap=walk.largest)
     if walk.new_nan:
-        return Comparison("new_nan", rows=len(a), rows_disagreed=disagreed, candidate_failure="new_nan")
+        return Comparison("new_nan", rows=len(a), rows_disagreed=disagreed, row=walk.row, candidate_failure="new_nan")
     kept = neighbours_kept(a, b, walk.spec.top_k)
     if kept is None:
         return Comparison(skipped="no_neighbours")
     lost = sum(share < walk.spec.min_overlap for share in kept)
     mean = sum(kept) / len(kept)
-    return Comparison("neighbours" if mean < walk.spec.min_overlap else "", rows=len(kept), rows_disagreed=lost)
+    farthest = kept.index(min(kept)) if lost else 0
+    finding = "neighbours" if mean < walk.spec.min_overlap else ""
+    return Comparison(finding, rows=len(kept), rows_disagreed=lost, row=farthest)
 
 
 def _without(rows: Sequence[object], ignored: Sequence[str]) -> list[object]:

@@ -10,6 +10,7 @@ class Comparison(msgspec.Struct, frozen=True):
     to make.
 
     A success in name can be a failure: `champion_failure` and `candidate_failure` say of what kind, "" for none.
+    `row` is the place of the first row that differs, 0 where none does.
     `largest_gap` is the largest |a - b| over the numbers that were compared. Answers of the same bytes agree without
     being read, hence without rows."""
 
@@ -17,6 +18,7 @@ class Comparison(msgspec.Struct, frozen=True):
     skipped: str = ""
     rows: int = 0
     rows_disagreed: int = 0
+    row: int = 0
     largest_gap: float = 0.0
     champion_failure: str = ""
     candidate_failure: str = ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from operator import sub
+from operator import length_hint, sub
 from typing import cast
 
 from proxy.snapshot import AgreementSpec
@@ -19,14 +19,15 @@ _TRUTH = {"true": "1", "false": "0"}
 
 @dataclass(slots=True)
 class Walk:
-    """A walk through two values under one spec. It remembers the largest gap between two numbers, and whether the
-    candidate has no number where the champion has one.
+    """A walk through two values under one spec. It remembers the largest gap between two numbers, the first row that
+    differs, and whether the candidate has no number where the champion has one.
 
     `relative` is the relative tolerance: no finer than the number type that the answers or the spec declare."""
 
     spec: AgreementSpec
     relative: float
     largest: float = 0.0
+    row: int = 0
     new_nan: bool = False
 
     @classmethod
@@ -36,7 +37,8 @@ class Walk:
     def rows(self, champion: Sequence[object], candidate: Sequence[object]) -> tuple[str, int]:
         """The first difference, and in how many rows there is one. Both have the same number of rows."""
         if self.spec.kind == "label":
-            return _first_of(map(self._label, champion, candidate))
+            first, disagreed, self.row = first_of(map(self._label, champion, candidate))
+            return first, disagreed
         if champion and type(champion[0]) is float:
             if self._near(champion, candidate):
                 return "", 0
@@ -70,7 +72,8 @@ class Walk:
         absolute, relative = self.spec.absolute, self.relative
         largest, first, disagreed = self.largest, "", 0
         decides, threshold, infinity = self.spec.kind == "probability", self.spec.threshold, math.inf
-        for a, b in zip(champion, candidate, strict=True):
+        left = iter(champion)
+        for a, b in zip(left, candidate, strict=True):
             if type(a) is float and type(b) is float:
                 gap = a - b if a > b else b - a
                 within = gap <= absolute + relative * (a if a > 0 else -a) < infinity
@@ -83,7 +86,10 @@ class Walk:
             finding = self.difference(a, b)
             if finding:
                 disagreed += 1
-                first = first or finding
+                if not first:
+                    first = finding
+                    if whole:
+                        self.row = len(champion) - 1 - length_hint(left)
         self.largest = max(self.largest, largest)
         return first, disagreed
 
@@ -162,9 +168,10 @@ def _vectors(champion: Sequence[object], candidate: Sequence[object]) -> tuple[l
     return list(chain.from_iterable(left)), list(chain.from_iterable(right))
 
 
-def _first_of(findings: map[str]) -> tuple[str, int]:
-    found = list(filter(None, findings))
-    return (found[0] if found else ""), len(found)
+def first_of(findings: Iterable[str]) -> tuple[str, int, int]:
+    """Of each row's finding: the first, how many there are, and the place of the first, 0 without one."""
+    found = [(finding, row) for row, finding in enumerate(findings) if finding]
+    return (found[0][0], len(found), found[0][1]) if found else ("", 0, 0)
 
 
 def _is_number(value: object) -> bool:

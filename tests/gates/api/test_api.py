@@ -11,13 +11,14 @@ import pytest
 
 from gates.api import create_app, operations, workers
 from gates.phases import Event
-from gates.ports import AuditRow
+from gates.ports import AuditRow, Recorded
 from gates.status import ControlStatus, ModelStatus
 from proxy import snapshot as snapshots
 from proxy.snapshot import Phase
 from proxy.window import Push, Sample, Window, encode_push
 from tests.control import MODEL, PLAN, Desk, in_loop, model_settings
 from tests.fakes import FakeRegistry
+from tests.gates.controller.test_casebook import pair, push
 from tests.gates.controller.test_errands import errands_at
 
 HERE = f"/api/models/{MODEL}"
@@ -263,3 +264,19 @@ class TestLink:
     async def test_windows_that_are_not_lawful(self, body: bytes) -> None:
         async with Desk() as desk, client_of(desk) as client:
             assert refusal(await client.post("/link/windows", content=body)) == (422, "bad_push")
+
+
+class TestDisagreements:
+    @in_loop
+    async def test_the_newest_rollouts_pairs_the_worst_first_or_one_findings_or_no_more_than_asked(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            epoch = desk.route.epoch
+            push(desk, pair("mild", epoch, 0.2), pair("grave", epoch, 1.2), pair("flip", epoch, finding="flip"))
+            await desk.controller.keep()
+            answer = await client.get(f"{HERE}/disagreements")
+            told = msgspec.json.decode(answer.content, type=list[Recorded])
+            assert [each.id for each in told] == ["grave", "flip", "mild"]
+            assert [each["id"] for each in (await client.get(f"{HERE}/disagreements?finding=flip")).json()] == ["flip"]
+            assert len((await client.get(f"{HERE}/disagreements?limit=1")).json()) == 1
+            assert (await client.get(f"{HERE}/disagreements?rollout=none")).json() == []
+            assert refusal(await client.get("/api/models/no/disagreements")) == (404, "unknown_model")

@@ -1,0 +1,97 @@
+"""The disagreements of each model's newest rollout that are kept, by the rule that every worker chooses by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from gates.controller.book import Book
+from gates.ports import Recorded, StoreError
+from gates.rollout import Rollout
+from gates.settings import ModelSettings
+from proxy.disagreements import Disagreement, Selection, ranked, representative, worst
+
+EXPIRE_EVERY = 3600.0
+MOST_FINDINGS = 64
+"""Names of findings in one rollout: ours are about thirty."""
+
+
+class Casebook:
+    """Pairs come with the workers' pushes, and are in the store within a second; what is outdone goes out of it.
+
+    `settings` gives those in force, by model."""
+
+    def __init__(self, book: Book, settings: Callable[[], Mapping[str, ModelSettings]]) -> None:
+        self._book = book
+        self._settings = settings
+        self._selections: dict[str, Selection] = {}
+        self._unwritten: dict[str, Recorded] = {}
+        self._out: list[str] = []
+        self._expired = 0.0
+
+    async def load(self, rollouts: Iterable[Rollout]) -> None:
+        """Choose on from where the store's records stop. Raises StoreError."""
+        self._selections.clear()
+        for rollout in rollouts:
+            for pair in await self._book.recorded(rollout.id):
+                self._choose(rollout, pair)
+
+    def take(self, pairs: Iterable[Disagreement], rollouts: Mapping[str, Rollout], at: float) -> None:
+        """Take up what a worker pushed; `rollouts` are each model's newest, `at` is wall time.
+
+        A pair of an earlier rollout, or of a model that is not served, is let go. One that comes twice is one."""
+        for pair in pairs:
+            rollout = rollouts.get(pair.model)
+            if rollout is None or pair.epoch < rollout.begun:
+                continue
+            out = self._choose(rollout, pair)
+            if pair.id not in out:
+                self._unwritten[pair.id] = Recorded(**msgspec.structs.asdict(pair), rollout=rollout.id, at=at)
+            for gone in out:
+                if gone != pair.id:
+                    self._unwritten.pop(gone, None)
+                    self._out.append(gone)
+
+    async def keep(self, wall: float) -> None:
+        """Write down what was chosen, and now and then forget what is older than the settings allow.
+
+        What cannot be written stays for the next time."""
+        pairs, out = list(self._unwritten.values()), list(self._out)
+        try:
+            if pairs or out:
+                await self._book.record(pairs, out)
+                for pair in pairs:
+                    self._unwritten.pop(pair.id, None)
+                del self._out[: len(out)]
+            if wall - self._expired >= EXPIRE_EVERY:
+                for model in self._settings().values():
+                    await self._book.expire(model.name, wall - model.retention)
+                self._expired = wall
+        except StoreError:
+            return
+
+    async def of(self, model: str, rollout: str) -> Sequence[Recorded]:
+        """The rollout's records, the most severe first, each with what it was chosen for. Raises StoreError."""
+        keep = self._settings()[model].record.keep
+        by_finding: dict[str, list[Recorded]] = {}
+        for pair in await self._book.recorded(rollout):
+            by_finding.setdefault(pair.finding, []).append(pair)
+        told: list[Recorded] = []
+        for pairs in by_finding.values():
+            ranks = list(map(ranked, pairs))
+            severe, fair = set(worst(ranks, keep)), set(representative(ranks, keep))
+            told += [
+                msgspec.structs.replace(pair, worst=rank in severe, representative=rank in fair)
+                for pair, rank in zip(pairs, ranks, strict=True)
+            ]
+        return sorted(told, key=lambda pair: (-pair.severity, -pair.lot))
+
+    def _choose(self, rollout: Rollout, pair: Disagreement) -> list[str]:
+        """The ids that are out now, the pair's own among them where it was not chosen."""
+        model = self._settings().get(rollout.model)
+        keep = model.record.keep if model else 0
+        selection = self._selections.setdefault(rollout.id, Selection(keep))
+        if not keep or len({*selection.findings, pair.finding}) > MOST_FINDINGS:
+            return [pair.id]
+        return selection.add(ranked(pair))
