@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,11 +114,19 @@ def series(check: Check) -> StageReport:
         return gathering.judge_series(check.gates.live, source, time.time())
 
 
-def conclude(trial: Versions, stages: Sequence[StageReport], format: str, output: Path | None, strict: bool) -> Exit:
+def report(trial: Versions, stages: Sequence[StageReport]) -> Report:
+    return Report.of(trial.model, trial.candidate, trial.champion, time.time(), stages)
+
+
+def require(option: str, given: str, known: Iterable[str]) -> None:
+    """Raises Failure."""
+    if given not in (known := tuple(known)):
+        raise Failure(f"{option} {given}: expected {', '.join(known)}", Exit.USAGE)
+
+
+def conclude(report: Report, format: str, output: Path | None, strict: bool) -> Exit:
     """Print the report, keep it where asked, and turn its light into the exit status. Raises Failure."""
-    report = Report.of(trial.model, trial.candidate, trial.champion, time.time(), stages)
-    if format not in FORMATS:
-        raise Failure(f"--format {format}: expected {', '.join(FORMATS)}", Exit.USAGE)
+    require("--format", format, FORMATS)
     if output is not None:
         _keep(report, output)
     if format == "text":

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from gates.cli.options import CONFIG, Config
+from gates.cli.options import CONFIG, CONTROL, Config, Control
 from gates.exits import Exit
-
-if TYPE_CHECKING:
-    from gates.promotion.report import StageReport
 
 app = typer.Typer(help="Judge a candidate by its gates: GO, WARNING or NO-GO.", rich_markup_mode=None)
 
@@ -42,6 +39,10 @@ PrometheusUrl = Annotated[
     typer.Option(metavar="URL", envvar="PROMETHEUS_URL", show_default="the configuration's", help="Of its server."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 on WARNING and 2 on NO-GO; without it, 0.")]
+Remedy = Annotated[
+    str,
+    typer.Option(metavar="MODE", help="What to do about a NO-GO, by the gate file: off, dry-run (only tell) or act."),
+]
 Format = Annotated[str, typer.Option(metavar="FORMAT", help="What to print: text, json, markdown or junit.")]
 Output = Annotated[
     Path | None,
@@ -73,7 +74,8 @@ def offline(
 
     check = checking.Check.of(model, config, gates, tracking_uri)
     trial = check.trial(candidate, champion)
-    return checking.conclude(trial, [checking.offline(check, trial)], format, output, strict)
+    report = checking.report(trial, [checking.offline(check, trial)])
+    return checking.conclude(report, format, output, strict)
 
 
 @app.command()
@@ -82,6 +84,8 @@ def live(
     gates: Gates = None,
     config: Config = CONFIG,
     prometheus_url: PrometheusUrl = None,
+    remedy: Remedy = "off",
+    control: Control = CONTROL,
     strict: Strict = False,
     format: Format = "text",
     output: Output = None,
@@ -94,8 +98,10 @@ def live(
     \b
       penstock gate live --gates config/gates/llm-service.yaml --prometheus-url http://prometheus:9090 --strict
     """
-    from gates.cli import checking
+    from gates.cli import checking, remedying
 
+    checking.require("--remedy", remedy, remedying.MODES)
     check = checking.Check.of(model, config, gates, None, prometheus_url)
-    stages: list[StageReport] = [checking.series(check)]
-    return checking.conclude(checking.Versions(model), stages, format, output, strict)
+    report = checking.report(checking.Versions(model), [checking.series(check)])
+    remedying.remedy(report, {one.gate: one for one in check.gates.remedies}, remedy, control)
+    return checking.conclude(report, format, output, strict)

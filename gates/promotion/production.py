@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from gates.evidence import Moments, Range, lift_range
 from gates.promotion.rule import Bounds, Rule, amount
@@ -11,7 +12,8 @@ from gates.promotion.series import Series, SeriesGate
 from gates.verdict import GateResult, Verdict
 
 DAY = 86_400.0
-REVIEWS = ("data-science", "devops", "business", "security")
+Review = Literal["data-science", "devops", "business", "security"]
+REVIEWS: tuple[Review, ...] = get_args(Review)
 CORRECT = "correct"
 """The outcome that accuracy is read from: 1 where the prediction was right, 0 where it was not."""
 
@@ -20,7 +22,7 @@ CORRECT = "correct"
 class Approval:
     """A person's review of a version. `at` is wall time in seconds since the epoch."""
 
-    review: str
+    review: Review
     by: str
     note: str
     at: float
@@ -106,7 +108,7 @@ class Accuracy(Rule):
 class Approved(Rule):
     """People have looked at the version, each from their side."""
 
-    reviews: tuple[str, ...] = REVIEWS
+    reviews: tuple[Review, ...] = REVIEWS
 
     def judge(self, facts: ProductionFacts) -> GateResult:
         given = {approval.review: approval for approval in facts.approvals}

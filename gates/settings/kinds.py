@@ -14,7 +14,7 @@ from gates.settings import notation
 from proxy.snapshot import Origin
 
 _STORE = r"^(sqlite:///|postgresql\+psycopg://).+$"
-_URL = r"^https?://[^\s/?#]+(/[^\s?#]*)?$"
+_URL = r"^https?://[^\s/?#]+(/[^\s#]*)?$"
 _MLFLOW = r"^([a-z][a-z0-9+.:-]*://\S+|databricks(-uc)?)$"
 
 
