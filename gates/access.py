@@ -38,6 +38,7 @@ RETREAT: Roles = frozenset({Role.ML_ENGINEER, Role.OPERATOR, Role.RELEASE_MANAGE
 START: Roles = frozenset({Role.ML_ENGINEER, Role.RELEASE_MANAGER, Role.ADMIN})
 RESUME: Roles = frozenset({Role.OPERATOR, Role.RELEASE_MANAGER, Role.ADMIN})
 RELEASE: Roles = frozenset({Role.RELEASE_MANAGER, Role.ADMIN})
+KEEP: Roles = frozenset({Role.OPERATOR, Role.RELEASE_MANAGER, Role.ADMIN})
 WORK: Roles = frozenset({Role.SERVICE_ACCOUNT})
 
 _ROLLOUT = "/api/models/{model}/rollout"
@@ -58,6 +59,7 @@ MATRIX: Mapping[str, Roles | None] = {
     f"POST {_ROLLOUT}/resume": RESUME,
     f"POST {_ROLLOUT}/rollback": RETREAT,
     f"POST {_ROLLOUT}/promote": RELEASE,
+    "POST /api/reload": KEEP,
     "GET /link/snapshot": WORK,
     "POST /link/windows": WORK,
     "GET /metrics": READ,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,6 +17,7 @@ import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
+from gates.adapters import folderwatch
 from gates.adapters.clock import SystemClock
 from gates.adapters.mlflow import MlflowRegistry
 from gates.adapters.store import SqlStore
@@ -26,7 +28,9 @@ from gates.controller.errands import Errands
 from gates.controller.routes import Unroutable
 from gates.exits import Exit, Failure
 from gates.ports import StoreError
+from gates.processes.hangup import Terminal
 from gates.processes.listening import listen
+from gates.reload import Reloader, Unsound
 from gates.settings import MlflowSettings, Settings
 
 logger = logging.getLogger("penstock.control")
@@ -42,6 +46,7 @@ class Control:
     store: SqlStore
     controller: Controller
     errands: Errands | None
+    reloader: Reloader
     app: Starlette
 
 
@@ -63,7 +68,8 @@ def build(settings: Settings) -> Control:
             lambda: overview.figures(controller.observer),
             controller.errand_stored,
         )
-    return Control(store, controller, errands, create_app(controller, errands))
+    reloader = Reloader(controller, settings, clock, folderwatch.changes)
+    return Control(store, controller, errands, reloader, create_app(controller, errands, reloader))
 
 
 def _registry(mlflow: MlflowSettings) -> MlflowRegistry:
@@ -75,7 +81,7 @@ def serve(settings: Settings, *, fd: int | None = None) -> None:
 
     Raises Failure where the configuration cannot be served, and CannotListen."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s[%(process)d] %(message)s")
-    for chatty in ("uvicorn", "alembic"):
+    for chatty in ("uvicorn", "alembic", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     listener = listen(str(settings.control)) if fd is None else socket.socket(fileno=fd)
     try:
@@ -98,9 +104,12 @@ async def run(control: Control, listener: socket.socket) -> None:
     server = _Server(config, control.controller.release)
     loops = asyncio.create_task(_drive(control))
     loops.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    reloads = _begun("the configuration's watch", control.reloader.run)
+    _reload_on_hangup(server, control.reloader)
     try:
         await server.serve(sockets=[listener])
     finally:
+        reloads.cancel()
         loops.cancel()
         try:
             with suppress(asyncio.CancelledError):
@@ -108,6 +117,25 @@ async def run(control: Control, listener: socket.socket) -> None:
         finally:
             await control.controller.stop()
             control.store.close()
+
+
+def _reload_on_hangup(server: uvicorn.Server, reloader: Reloader) -> None:
+    """SIGHUP reads the configuration again; but to a process whose terminal was closed, it is the end."""
+    terminal, tasks = Terminal(), set[asyncio.Task[None]]()
+
+    async def reload() -> None:
+        with suppress(Unsound, StoreError):  # told in the log
+            await reloader.reload("SIGHUP")
+
+    def on_hangup() -> None:
+        if terminal.closed:
+            server.should_exit = True
+            return
+        tasks.add(task := asyncio.ensure_future(reload()))
+        task.add_done_callback(tasks.discard)
+
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
 
 
 async def _drive(control: Control) -> None:

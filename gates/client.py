@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import httpx2
 import msgspec
 
+from gates.configured import Rehearsal, Taken
 from gates.exits import Exit, Failure
 from gates.ports import AuditRow, Recorded
 from gates.status import ControlStatus, ModelStatus
@@ -64,6 +65,14 @@ class ControlClient:
     def ask(self, name: str, wish: str, by: str, reason: str) -> ModelStatus:
         """`wish` is advance, pause, resume, rollback or promote; a rollback needs a reason. Returns as `start` does."""
         return self._post(f"{_path(name)}/rollout/{wish}", {"by": by, "reason": reason})
+
+    def reload(self, by: str, reason: str) -> Taken:
+        """Let it take up what its configuration's files say now."""
+        return self._decoded(self._exchange("POST", "/api/reload", {"by": by, "reason": reason}), Taken)
+
+    def rehearse(self) -> Rehearsal:
+        """What a reload would change."""
+        return self._decoded(self._exchange("POST", "/api/reload", {"dry_run": True}), Rehearsal)
 
     def _get(self, path: str, answer: type[T]) -> T:
         return self._decoded(self._exchange("GET", path), answer)

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from gates.controller.controller import Controller
 from gates.controller.errands import Errands
 from gates.controller.ledger import Versions
+from gates.reload import Reloader
 from gates.status import ModelStatus
 from gates.verdict import Verdict
 from proxy.histogram import Histogram, lower_edge
@@ -35,14 +36,16 @@ Arm = tuple[str, str, str, str]
 class Metrics(Collector):
     """All that the control plane tells Prometheus. Counters begin at what the store kept and never go back."""
 
-    def __init__(self, controller: Controller, errands: Errands | None) -> None:
+    def __init__(self, controller: Controller, errands: Errands | None, reloader: Reloader) -> None:
         self._controller = controller
         self._errands = errands
+        self._reloader = reloader
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge(
             "acting", "Whether this control plane acts, or waits for another to end.", self._controller.started
         )
+        yield from self._configuration()
         if not self._controller.started:
             return
         ledger = self._controller.observer.ledger
@@ -51,6 +54,17 @@ class Metrics(Collector):
         yield from _comparisons({model: merge_all(windows.values()) for model, windows in totals.items()})
         yield from _rollouts(self._controller.status().models)
         yield from self._control()
+
+    def _configuration(self) -> Iterator[Metric]:
+        status = self._reloader.status
+        reloads = CounterMetricFamily("penstock_config_reloads", "Reloads, by how they ended.", labels=("outcome",))
+        for outcome, number in self._reloader.outcomes.items():
+            reloads.add_metric((outcome,), number)
+        yield reloads
+        yield _gauge("config_sound", "Whether the files as they are now are in force.", not status.trouble)
+        yield _gauge("config_taken_timestamp_seconds", "When the configuration in force was taken up.", status.taken_at)
+        waits = len(status.waits_for_restart)
+        yield _gauge("config_waits_for_restart", "Changed keys that only a new start of the process takes up.", waits)
 
     def _control(self) -> Iterator[Metric]:
         generation = self._controller.snapshot.generation

@@ -210,6 +210,12 @@ class Store(Protocol):
         """Drop the model's disagreements that were recorded before this wall time."""
         ...
 
+    def note(self, row: AuditRow) -> None:
+        """Write down what changes nothing, under the generation that is; `row` need not know it.
+
+        Raises StaleGeneration where another has the lease."""
+        ...
+
     def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
         """The newest audit rows, of one model or of all, newest first."""
         ...

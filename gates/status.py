@@ -114,6 +114,18 @@ class RegistryStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigurationStatus:
+    """The configuration in force: the first digits of a SHA-256 over its files, and when it was taken up, in seconds
+    since the epoch. `trouble` says why the files as they are now are not in force, "" where they are."""
+
+    digest: str
+    taken_at: float
+    trouble: str = ""
+    waits_for_restart: tuple[str, ...] = ()
+    """The keys that only a new start of the control plane takes up."""
+
+
+@dataclass(frozen=True, slots=True)
 class ControlStatus:
     """Everything: the models, and the workers that are alive with the generation that each routes by (0 where it is not
     known to be one of ours)."""
@@ -124,3 +136,4 @@ class ControlStatus:
     store_trouble: str = ""
     """What the store last failed at, "" while all is well: until it is back, nothing but rollbacks is decided."""
     registry: RegistryStatus | None = None
+    configuration: ConfigurationStatus | None = None

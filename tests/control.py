@@ -10,11 +10,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any, ParamSpec
 
+from gates.adapters import folderwatch
 from gates.checks import Budget, Gate
 from gates.controller.controller import Controller
 from gates.decision import Command
 from gates.phases import Event
 from gates.plan import Plan, Stage
+from gates.reload import Reloader
 from gates.rollout import Terms
 from gates.settings import Address, ModelSettings, Settings
 from gates.status import RolloutStatus
@@ -89,13 +91,15 @@ class Desk:
         store: MemoryStore | None = None,
         clock: FakeClock | None = None,
         registry: FakeRegistry | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        self.settings = settings_of(*models)
+        self.settings = settings or settings_of(*models)
         self.store = store or MemoryStore()
         self.clock = clock or FakeClock()
         self.registry = registry
         names = count(len(self.store.rollouts) + 1)
         self.controller = Controller(self.settings, self.store, self.clock, lambda: f"r{next(names)}", registry)
+        self.reloader = Reloader(self.controller, self.settings, self.clock, folderwatch.changes)
 
     async def __aenter__(self) -> Desk:
         await self.controller.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from gates.ports import (
@@ -134,6 +134,12 @@ class MemoryStore:
         self._answer()
         kept = self.disagreements
         self.disagreements = {id: pair for id, pair in kept.items() if pair.model != model or pair.at >= before}
+
+    def note(self, row: AuditRow) -> None:
+        self._answer()
+        if self.holder not in ("", self.name):
+            raise StaleGeneration("another acts by now")
+        self.audit.append(replace(row, generation=self.snapshot.generation))
 
     def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
         self._answer()

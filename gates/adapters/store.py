@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -127,6 +127,15 @@ class SqlStore:
     def expire(self, model: str, before: float) -> None:
         with self._transaction() as db:
             records.expire(db, model, before)
+
+    def note(self, row: AuditRow) -> None:
+        head = tables.head
+        ours = update(head).where(head.c.holder.in_(("", self.name))).values(generation=head.c.generation)
+        with self._transaction() as db:
+            found = db.execute(ours.returning(head.c.generation, head.c.audited)).one_or_none()
+            if found is None:
+                raise StaleGeneration("another acts by now")
+            _audit(db, [replace(row, generation=found.generation)], found.audited)
 
     def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
         audit = tables.audit

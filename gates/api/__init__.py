@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.applications import Starlette
 
+from gates.api.files import Files
 from gates.api.live import Live
 from gates.api.operations import Operation, mount
 from gates.api.pages import Pages
@@ -13,9 +14,10 @@ from gates.api.upkeep import Upkeep
 from gates.api.workers import Workers
 from gates.controller.controller import Controller
 from gates.controller.errands import Errands
+from gates.reload import Reloader
 
 
-def create_app(controller: Controller, errands: Errands | None) -> Starlette:
+def create_app(controller: Controller, errands: Errands | None, reloader: Reloader) -> Starlette:
     """The app over a controller that somebody else runs."""
 
     def require_acting() -> None:
@@ -27,15 +29,18 @@ def create_app(controller: Controller, errands: Errands | None) -> Starlette:
         cause = controller.store_trouble or "it has only just begun"
         raise Refusal(503, "not_started", f"the control plane has not started yet: {cause}", "try again soon")
 
-    return Starlette(routes=mount(_operations(controller, errands), require_acting), exception_handlers=HANDLERS)
+    return Starlette(
+        routes=mount(_operations(controller, errands, reloader), require_acting), exception_handlers=HANDLERS
+    )
 
 
-def _operations(controller: Controller, errands: Errands | None) -> list[Operation]:
-    people = People(controller, errands)
+def _operations(controller: Controller, errands: Errands | None, reloader: Reloader) -> list[Operation]:
+    people = People(controller, errands, reloader)
     return [
         *Pages().operations(),
         *people.operations(),
         *Live(controller, people.look).operations(),
         *Workers(controller).operations(),
-        *Upkeep(controller, errands).operations(),
+        *Files(reloader).operations(),
+        *Upkeep(controller, errands, reloader).operations(),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.requests import Request
@@ -17,6 +17,11 @@ from gates.api.refusals import Refusal
 
 JSON = "application/json"
 MAX_BODY = 64 * 1024
+
+# PostgreSQL keeps no NUL; a rollback that could never be recorded would hold up all that comes after it.
+STORABLE = r"^[^\x00]*$"
+Name = Annotated[str, msgspec.Meta(max_length=200, pattern=STORABLE)]
+Reason = Annotated[str, msgspec.Meta(max_length=2000, pattern=STORABLE)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,15 @@ from typing import Annotated
 
 import msgspec
 
-from gates.api.operations import Call, Operation
+from gates.api.operations import Call, Name, Operation, Reason
 from gates.api.refusals import Refusal
 from gates.controller.controller import Controller
 from gates.controller.errands import Errands
 from gates.decision import Command
 from gates.phases import WISHES, Event
 from gates.ports import AuditRow, Recorded
+from gates.reload import Reloader
 from gates.status import ControlStatus, ModelStatus, RegistryStatus
-
-# PostgreSQL keeps no NUL; a rollback that could never be recorded would hold up all that comes after it.
-STORABLE = r"^[^\x00]*$"
-Name = Annotated[str, msgspec.Meta(max_length=200, pattern=STORABLE)]
-Reason = Annotated[str, msgspec.Meta(max_length=2000, pattern=STORABLE)]
 
 
 class Wish(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,9 +63,10 @@ class Which(msgspec.Struct):
 class People:
     """Each endpoint is one call of the controller."""
 
-    def __init__(self, controller: Controller, errands: Errands | None) -> None:
+    def __init__(self, controller: Controller, errands: Errands | None, reloader: Reloader) -> None:
         self._controller = controller
         self._errands = errands
+        self._reloader = reloader
 
     def operations(self) -> list[Operation]:
         model = "/api/models/{model}"
@@ -110,7 +107,8 @@ class People:
         """How things stand, of all models or of one."""
         errands = self._errands
         registry = None if errands is None else RegistryStatus(errands.waiting, errands.trouble)
-        return replace(self._controller.status(model), registry=registry)
+        configuration = self._reloader.status
+        return replace(self._controller.status(model), registry=registry, configuration=configuration)
 
     async def _status(self, call: Call) -> ControlStatus:
         return self.look()

@@ -17,6 +17,7 @@ from gates.controller.routes import Unroutable
 from gates.controller.steering import AlreadyChampion, CoolingDown
 from gates.phases import IllegalEvent
 from gates.ports import RegistryError, StoreError
+from gates.reload import Unsound
 
 
 @dataclass(eq=False)  # an exception is told apart by identity, and Python writes its traceback into it
@@ -76,6 +77,7 @@ HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     AlreadyChampion: _handler(409, "already_champion", "name another version"),
     CoolingDown: _handler(409, "cooling_down", "wait, or start it all the same: --override, `override` in the API"),
     IllegalEvent: _handler(409, "illegal_event", "once a rollout has ended, another can be started"),
+    Unsound: _handler(422, "bad_configuration", "mend the files; the last good configuration stays in force"),
     Unroutable: _handler(422, "unroutable"),
     StoreError: _handler(503, "store_gone", "nothing was changed; a rollback is possible, all else once it is back"),
     RegistryError: _handler(503, "registry_gone", "name a version number, or try again once the registry answers"),

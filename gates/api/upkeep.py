@@ -11,6 +11,7 @@ from gates.controller.controller import Controller
 from gates.controller.errands import Errands
 from gates.metrics import Metrics
 from gates.ports import StoreError
+from gates.reload import Reloader
 
 TEXT = "text/plain"
 
@@ -18,10 +19,10 @@ TEXT = "text/plain"
 class Upkeep:
     """Metrics and probes are answered by a control plane that waits, too."""
 
-    def __init__(self, controller: Controller, errands: Errands | None) -> None:
+    def __init__(self, controller: Controller, errands: Errands | None, reloader: Reloader) -> None:
         self._controller = controller
         self._registry = CollectorRegistry()
-        self._registry.register(Metrics(controller, errands))
+        self._registry.register(Metrics(controller, errands, reloader))
 
     def operations(self) -> list[Operation]:
         return [

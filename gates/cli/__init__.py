@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gates.cli import audit, configuration, disagreements, gate, processes, registry, replay, rollouts
+from gates.cli import audit, configuration, disagreements, gate, processes, registry, reload, replay, rollouts
 from gates.exits import Exit, Failure
 
 EPILOG = """\
@@ -30,6 +30,7 @@ app = typer.Typer(
 processes.register(app)
 rollouts.register(app)
 disagreements.register(app)
+reload.register(app)
 replay.register(app)
 app.add_typer(configuration.app, name="config")
 app.add_typer(audit.app, name="audit")

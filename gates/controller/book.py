@@ -81,6 +81,9 @@ class Book:
     async def expire(self, model: str, before: float) -> None:
         await self._call(self._store.expire, model, before)
 
+    async def note(self, row: AuditRow) -> None:
+        await self._call(self._store.note, row)
+
     async def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
         return await self._call(self._store.history, model, limit)
 

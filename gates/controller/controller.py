@@ -66,6 +66,8 @@ class Controller:
         self._versions: dict[tuple[str, str], str] = {}
         self.history = History()
         self._nudged = asyncio.Event()
+        self._unresolved = asyncio.Event()
+        self._configuring = asyncio.Lock()
         self._steering = Steering(settings, store, clock, registry is not None)
         self._casebook = Casebook(self._steering.book, lambda: self._models)
 
@@ -85,10 +87,25 @@ class Controller:
         """Load the state, bring it in line with the settings, and begin the rollouts that these ask for.
 
         May be called again where it failed, and after a time of waiting. Raises StoreError and Unroutable."""
-        await self._steering.load()
-        await self.configure(self._settings)
-        await self._casebook.load(self._steering.standing.rollouts.values())
-        self.started = True
+        async with self._configuring:
+            await self._steering.load()
+            await self.configure(self._settings)
+            await self._casebook.load(self._steering.standing.rollouts.values())
+            self.started = True
+
+    async def adopt(self, settings: Settings) -> None:
+        """Work by these settings from now on; a control plane that waits, once it acts.
+
+        Raises StoreError and Unroutable, as `configure` does."""
+        async with self._configuring:
+            if self.started:
+                await self.configure(settings)
+            else:
+                self._go_by(settings)
+
+    def preview(self, settings: Settings) -> list[tuple[str, str, str]]:
+        """What `adopt` would change: model, event, reason. Raises Unroutable."""
+        return self._steering.preview(settings, self._versions)
 
     async def configure(self, settings: Settings) -> None:
         """Work by these settings from now on: routes, and the terms of the rollouts that are under way, in one
@@ -96,13 +113,9 @@ class Controller:
 
         Where they cannot be taken up, all goes on by the settings before. Raises StoreError and Unroutable."""
         await self._steering.configure(settings, self._versions)
-        self._settings = settings
-        self._models = {model.name: model for model in settings.models}
-        for model, candidate in reconcile.wanted(settings, self._steering.standing, self._versions):
-            try:
-                await self.start_rollout(model, candidate, reconcile.CONFIGURATION, "named by the configuration")
-            except (Unroutable, IllegalEvent, CoolingDown) as error:
-                logger.error("the rollout that the configuration names cannot begin: %s", error)
+        self._go_by(settings)
+        await self._begin_wanted()
+        self._unresolved.set()
 
     async def run(self) -> None:
         """Tick, keep, and resolve what the settings leave to the registry, until another control plane acts."""
@@ -181,14 +194,17 @@ class Controller:
         await self._casebook.keep(self._clock.wall())
 
     async def resolve(self) -> bool:
-        """Try every alias that the settings wait for; whether none is left. Each is resolved once."""
+        """Try every alias that the settings wait for, and every rollout that they name; whether nothing is left.
+
+        Each alias is resolved once."""
         for model, alias in self._aliases():
             try:
                 self._versions[model, alias] = await self._version(model, alias)
-                await self.configure(self._settings)
+                await self._steering.configure(self._settings, self._versions)
             except (RegistryError, StoreError) as error:
                 logger.warning("%s: %s is not resolved yet: %s", model, alias, error)
-        return not self._aliases()
+        begun = await self._begin_wanted()
+        return begun and not self._aliases()
 
     # what can be asked
 
@@ -228,6 +244,14 @@ class Controller:
         if route is None:
             raise RegistryError(f"{model}: the registry has not told yet which version {settings.champion} is")
         return self._status_of(route)
+
+    async def note(self, row: AuditRow) -> None:
+        """Write down what changes nothing. Raises StoreError."""
+        await self._steering.book.note(row)
+
+    async def trail(self, limit: int) -> Sequence[AuditRow]:
+        """The newest audit rows of all models, newest first. Raises StoreError."""
+        return await self._steering.book.history(None, limit)
 
     async def events(self, model: str, limit: int) -> Sequence[AuditRow]:
         """The model's newest audit rows, newest first. Raises UnknownModel and StoreError."""
@@ -280,9 +304,27 @@ class Controller:
 
     async def _resolve_on(self) -> None:
         while True:
-            if await self.resolve():
-                return
-            await asyncio.sleep(RESOLVE_EVERY)
+            await self._unresolved.wait()
+            self._unresolved.clear()
+            while not await self.resolve():  # noqa: ASYNC110 - nobody tells us when the registry is back
+                await asyncio.sleep(RESOLVE_EVERY)
+
+    def _go_by(self, settings: Settings) -> None:
+        self._settings = settings
+        self._models = {model.name: model for model in settings.models}
+
+    async def _begin_wanted(self) -> bool:
+        """Begin the rollouts that the settings name; False where the store could not take one that is to come yet."""
+        all_begun = True
+        for model, candidate in reconcile.wanted(self._settings, self._steering.standing, self._versions):
+            try:
+                await self.start_rollout(model, candidate, reconcile.CONFIGURATION, "named by the configuration")
+            except (Unroutable, IllegalEvent, CoolingDown) as error:
+                logger.error("the rollout that the configuration names cannot begin: %s", error)
+            except StoreError as error:
+                logger.error("the rollout that the configuration names has to wait for the store: %s", error)
+                all_begun = False
+        return all_begun
 
     def _aliases(self) -> list[tuple[str, str]]:
         return reconcile.aliases(self._settings, self._steering.standing, self._versions)

@@ -80,6 +80,21 @@ def configure(
     )
 
 
+def preview(
+    settings: Settings, standing: Standing, versions: Versions, at: float, registered: bool, seen: Seen
+) -> list[tuple[str, str, str]]:
+    """What the settings would change: model, event and reason, the rollouts that they begin included.
+
+    Raises Unroutable."""
+    commit = configure(settings, standing, versions, at, registered, seen)
+    made = [(row.model, row.event, row.reason) for row in commit.audit] if commit else []
+    after = standing.after(commit) if commit else standing
+    starts = wanted(settings, after, versions)
+    return made + [
+        (model, Event.START, f"version {candidate} is named as its candidate") for model, candidate in starts
+    ]
+
+
 def wanted(settings: Settings, standing: Standing, versions: Versions) -> list[tuple[str, str]]:
     """The (model, candidate) pairs that the settings name and that no rollout on record has tried against this
     champion."""

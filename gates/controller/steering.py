@@ -119,6 +119,11 @@ class Steering:
         Raises IllegalEvent, AlreadyChampion, CoolingDown, Unroutable, RegistryError and StoreError."""
         return await self._one_at_a_time(lambda: self._begin(model, rollout, candidate, by, reason, override))
 
+    def preview(self, settings: Settings, versions: reconcile.Versions) -> list[tuple[str, str, str]]:
+        """What `configure` would change: model, event, reason. Raises Unroutable."""
+        at = self._clock.wall()
+        return reconcile.preview(settings, self.standing, versions, at, self._registered, self._seen)
+
     def _due(self) -> Iterator[tuple[Inputs, Decision]]:
         """What the plans and the gates ask for; each is decided when its turn comes, as the generation is then."""
         for watch in self.observer.carrying():

@@ -23,13 +23,15 @@ _WORDS_KEPT = 4096
 @dataclass(frozen=True, slots=True)
 class Service:
     """A process to keep alive. `descriptors` are open in it under the same numbers; `grace` is the seconds that it has
-    from SIGTERM to SIGKILL. Where a `vital` one never comes up there is nothing to serve."""
+    from SIGTERM to SIGKILL. Where a `vital` one never comes up there is nothing to serve. One that `reloads` is passed
+    each SIGHUP."""
 
     name: str
     command: tuple[str, ...]
     descriptors: tuple[int, ...] = ()
     grace: float = 45.0
     vital: bool = False
+    reloads: bool = False
 
 
 class Child:

@@ -21,6 +21,7 @@ from typing import NoReturn
 
 from gates.exits import Exit, Failure
 from gates.processes.child import Child, Service, describe
+from gates.processes.hangup import Terminal
 from gates.processes.interpreter import command
 from gates.processes.listening import listen, url_of
 
@@ -66,13 +67,16 @@ class Supervisor:
         self._stopping = False
         self._asked = 0.0
         self._hurried = False
+        self._hangups = 0
+        self._terminal = Terminal()
         self._exit = Exit.GO
 
     def run(self) -> Exit:
-        """Until SIGTERM, SIGINT or SIGHUP, or until a vital service cannot be brought up."""
+        """Until SIGTERM or SIGINT, until its terminal is closed, or until a vital service cannot be brought up."""
         with self._selector, self._signals():
             while not self._stopping:
                 self._wait(self._start_due())
+                self._pass_hangup()
             for listener in self._listeners:
                 listener.close()
             for group in reversed(self._groups):
@@ -87,10 +91,9 @@ class Supervisor:
         woken, waker = socket.socketpair()
         woken.setblocking(False)
         waker.setblocking(False)
-        stops = [signal.SIGTERM, signal.SIGINT]
+        before = {number: signal.signal(number, self._on_stop) for number in (signal.SIGTERM, signal.SIGINT)}
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-            stops.append(signal.SIGHUP)
-        before = {number: signal.signal(number, self._on_stop) for number in stops}
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._on_hangup)
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, _on_death)
         waker_before = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         self._selector.register(woken, selectors.EVENT_READ)
@@ -110,6 +113,20 @@ class Supervisor:
         elif number == signal.SIGINT and now - self._asked > _SECOND_THOUGHT:
             self._hurried = True
         self._stopping = True
+
+    def _on_hangup(self, number: int, frame: FrameType | None) -> None:
+        if self._terminal.closed:
+            self._on_stop(number, frame)
+        else:
+            self._hangups += 1
+
+    def _pass_hangup(self) -> None:
+        """A service that is not up reads its configuration when it starts."""
+        while self._hangups:
+            self._hangups -= 1
+            for child in self._children:
+                if child.service.reloads:
+                    child.signal(signal.SIGHUP)
 
     # the children's lives
 
@@ -249,7 +266,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _control(listener: socket.socket, config: str) -> Service:
     fd = listener.fileno()
-    return Service("control", command("gates", "control", "--config", config, "--fd", str(fd)), (fd,), grace=15.0)
+    program = command("gates", "control", "--config", config, "--fd", str(fd))
+    return Service("control", program, (fd,), grace=15.0, reloads=True)
 
 
 def _workers(

@@ -24,10 +24,11 @@ from gates.settings.configuration import (
     promotion_shape,
     shape,
 )
+from gates.settings.difference import flat
 from gates.settings.explanation import explain
 from gates.settings.matching import ambiguities
 from gates.settings.notation import Address
-from gates.settings.problems import Problem, SettingsError
+from gates.settings.problems import Problem, SettingsError, Source
 from gates.settings.promotion import NO_GATES, PromotionGates
 from gates.settings.tls import DataPortTls
 from proxy.snapshot import AgreementSpec, HeaderMatch, Origin, RecordPolicy, ShadowPolicy, Sticky
@@ -42,6 +43,7 @@ __all__ = [
     "PromotionGates",
     "Settings",
     "SettingsError",
+    "Source",
     "load",
     "load_gates",
     "load_promotion",
@@ -99,6 +101,9 @@ class Settings:
     tls: DataPortTls | None = None
     prometheus: str | None = field(default=None, repr=False)
     trusted_peers: tuple[str, ...] = ()
+    source: Source = field(default=Source(), compare=False)
+    written: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """What the files say, value by value, as people write keys and values."""
 
 
 def load(path: Path) -> Settings:
@@ -113,8 +118,8 @@ def load(path: Path) -> Settings:
             problems += explain(error, read, shape())
         problems += [read.problem(key, message) for key, message in ambiguities(_mapping(read.value).get("models"))]
     if problems or keys is None:
-        raise SettingsError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
-    return _settings(keys, path)
+        raise SettingsError(sorted(problems, key=lambda problem: (problem.file, problem.line)), read.source)
+    return _settings(keys, path, read)
 
 
 def load_gates(path: Path) -> tuple[Gate, ...]:
@@ -139,16 +144,15 @@ def _alone(path: Path, kind: TypeAdapter[T], shaped: Callable[[], dict[str, Any]
                 return keys
         except ValidationError as error:
             problems += explain(error, read, shaped())
-    raise SettingsError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
+    raise SettingsError(sorted(problems, key=lambda problem: (problem.file, problem.line)), read.source)
 
 
 def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _settings(keys: Configuration, path: Path) -> Settings:
+def _settings(keys: Configuration, path: Path, read: document.Document) -> Settings:
     models = tuple(_model(name, model, path.parent) for name, model in keys.models.items())
-    tls = keys.tls.tls(path.parent) if keys.tls else None
     return Settings(
         keys.listen,
         keys.control,
@@ -156,9 +160,11 @@ def _settings(keys: Configuration, path: Path) -> Settings:
         _mlflow(keys.mlflow),
         models,
         path,
-        tls,
+        tls=keys.tls.tls(path.parent) if keys.tls else None,
         prometheus=keys.prometheus,
         trusted_peers=tuple(keys.trusted_peers),
+        source=read.source,
+        written=MappingProxyType(dict(flat(read.value))),
     )
 
 

@@ -7,6 +7,7 @@ cost is capped, so that no bytes whatever can hang or fell the reader.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from gates.settings.problems import Key, Problem, key_text
+from gates.settings.problems import Key, Problem, Source, key_text
 
 # For all files of a document together.
 MAX_BYTES = 1024 * 1024
@@ -47,6 +48,7 @@ class Document:
     places: Mapping[Key, Place]
     problems: tuple[Problem, ...]
     broken: frozenset[Key]
+    source: Source
 
     def problem(self, key: Key, message: str) -> Problem:
         """A problem with the value at `key`, told at the line of its key, or at that of what it is missing from."""
@@ -65,7 +67,7 @@ def read(path: Path) -> Document:
         value = reader.file(path, _TOP, reader.places[_TOP], _Within())
     except _CapPassed:
         value = None
-    return Document(value, reader.places, tuple(reader.problems), frozenset(reader.broken))
+    return Document(value, reader.places, tuple(reader.problems), frozenset(reader.broken), reader.source)
 
 
 def _upwards(key: Key) -> Iterator[Key]:
@@ -100,15 +102,24 @@ class _Reader:
         self.places: dict[Key, Place] = {_TOP: Place(root, 0)}
         self.broken: set[Key] = set()
         self._folder = root.parent
+        self._files: list[Path] = []
+        self._read = hashlib.sha256()
         self._bytes = MAX_BYTES
         self._nodes = MAX_NODES
 
+    @property
+    def source(self) -> Source:
+        return Source(tuple(self._files), self._read.hexdigest())
+
     def file(self, path: Path, key: Key, asked: Place, within: _Within) -> object:
         """The value of a whole file. `asked` is where it is asked for, and bears the blame if it cannot be opened."""
+        self._files.append(path)
         try:
             raw = self._bytes_of(path)
         except OSError as error:
+            self._read.update(str(error).encode())
             return self._refuse(key, asked, f"{path.name[:64]} cannot be read: {error.strerror}")
+        self._read.update(b"%d:%b" % (len(raw), raw))
         whole = self.places[key] = Place(path, 0)
         if self._bytes < 0:
             self._give_up(key, whole, f"is too large: expected at most {MAX_BYTES} bytes in all files")
@@ -253,6 +264,7 @@ def _line(event: yaml.Event) -> int:
 
 
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_DISPUTED = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][0-9]+|[-+]?[0-9]+[eE][-+]?[0-9]+")
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 _LEADING_ZERO = re.compile(r"[-+]?0([0-9_]+(\.[0-9]*)?|[xob][0-9a-f_]+)", re.IGNORECASE)
 _NOT_FINITE = re.compile(r"[-+]?\.inf|\.nan", re.IGNORECASE)
@@ -273,6 +285,8 @@ def _plain(text: str) -> str | int | float | bool:
         raise ValueError(f"expected a finite number, found {text}")
     if not _NUMBER.fullmatch(text):
         return text
+    if _DISPUTED.fullmatch(text):  # a text by YAML 1.1, where an exponent needs a point before it and a sign
+        raise ValueError(f"{text[:40]} is a number to some readers and a text to others: write it out, or in quotes")
     if _WHOLE.fullmatch(text) and len(text) <= _LONGEST_NUMBER:
         return int(text)
     if _WHOLE.fullmatch(text) or not math.isfinite(float(text)):

@@ -25,12 +25,22 @@ class Problem:
         return ": ".join(part for part in (place, self.key, self.message) if part)
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a configuration was read from: the first file and all that it includes, those that cannot be read among
+    them, and a SHA-256, in hex, over what was in them."""
+
+    files: tuple[Path, ...] = ()
+    digest: str = ""
+
+
 class SettingsError(Exception):
     """The configuration cannot be used; `problems` holds all that is wrong with it, and the text a line for each."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], source: Source = Source()) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+        self.source = source
 
 
 def key_text(key: Key) -> str:

@@ -77,16 +77,15 @@ def test_alone_it_says_where_to_begin(capsys: pytest.CaptureFixture[str]) -> Non
     shown = capsys.readouterr().out
     assert "penstock demo" in shown
     assert "Exit status" in shown
-    assert all(
-        f"\n  {command} " in shown for command in (*COMMANDS, "events", "replay", "audit", "config", "gate", "registry")
-    )
+    listed = (*COMMANDS, "events", "reload", "replay", "audit", "config", "gate", "registry")
+    assert all(f"\n  {command} " in shown for command in listed)
     assert "..." not in shown.partition("Commands:")[2], "a summary is too long for its line"
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        *[(name,) for name in (*COMMANDS, "events", "replay")],
+        *[(name,) for name in (*COMMANDS, "events", "reload", "replay")],
         ("config", "validate"),
         ("config", "schema"),
         ("audit", "verify"),

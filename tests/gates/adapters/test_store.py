@@ -192,6 +192,15 @@ def test_history_is_newest_first_of_one_model_or_of_all(store: StoreAndOutbox) -
     assert [(kept.generation, kept.model) for kept in store.history(None, 3)] == [(5, "n"), (5, "m"), (4, "n")]
 
 
+def test_a_note_is_a_row_under_the_generation_that_is(store: StoreAndOutbox) -> None:
+    store.commit(commit(1))
+    before = store.load()
+    store.note(row(0, model="", event="reload_refused"))
+    assert [(each.event, each.generation) for each in store.history(None, 10)] == [("reload_refused", 1), ("climb", 1)]
+    assert store.load() == before
+    store.commit(commit(2))
+
+
 def test_who_asks_first_leads(store: StoreAndOutbox) -> None:
     assert store.lead(60) == store.name
     store.resign()
@@ -280,6 +289,14 @@ class TestSql:
         with opened(url, "a") as a, opened(url, "b") as b:
             a.lead(3600)
             assert b.lead(3) == "b"
+
+    def test_who_has_lost_the_lease_notes_nothing(self, url: str) -> None:
+        with opened(url, "first") as first, opened(url, "second") as second:
+            assert first.lead(60) == "first"
+            with pytest.raises(StaleGeneration):
+                second.note(row(0))
+            first.note(row(0))
+            assert len(first.history(None, 10)) == 1
 
     def test_who_has_lost_the_lease_commits_rollbacks_alone(self, url: str) -> None:
         with opened(url, "a") as a, opened(url, "b") as b:

@@ -26,7 +26,7 @@ HERE = f"/api/models/{MODEL}"
 
 @asynccontextmanager
 async def client_of(desk: Desk) -> AsyncIterator[httpx2.AsyncClient]:
-    app = create_app(desk.controller, errands_at(desk) if desk.registry else None)
+    app = create_app(desk.controller, errands_at(desk) if desk.registry else None, desk.reloader)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://control") as client:
         yield client
 
@@ -206,6 +206,19 @@ class TestRollouts:
     async def test_an_unknown_wish_is_no_route(self) -> None:
         async with Desk() as desk, client_of(desk) as client:
             assert refusal(await client.post(f"{HERE}/rollout/explode", json={})) == (404, "not_found")
+
+
+class TestReload:
+    @in_loop
+    async def test_a_configuration_that_is_not_sound_is_refused_with_its_problems(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            for body in ({}, {"dry_run": True}):
+                answer = await client.post("/api/reload", json=body)
+                assert refusal(answer) == (422, "bad_configuration")
+                assert "penstock.yaml cannot be read" in answer.json()["message"]
+            told = msgspec.json.decode((await client.get("/api/status")).content, type=ControlStatus).configuration
+            assert told is not None
+            assert "cannot be read" in told.trouble
 
 
 class TestLink:

@@ -13,7 +13,8 @@ from tests.control import Desk
 
 def routes() -> set[str]:
     named = set()
-    for route in create_app(Desk().controller, None).routes:
+    desk = Desk()
+    for route in create_app(desk.controller, None, desk.reloader).routes:
         assert isinstance(route, Route)
         named |= {f"{method} {route.path}" for method in route.methods or () if method != "HEAD"}
     return named

@@ -36,7 +36,10 @@ from gates.processes.child import Service
 from gates.processes.supervisor import Patience, Supervisor
 asked = json.loads(sys.argv[1])
 logging.basicConfig(level=logging.INFO, format="%(message)s")
-groups = [[Service(s["name"], tuple(s["command"]), (), s["grace"], s["vital"]) for s in g] for g in asked["groups"]]
+groups = [
+    [Service(s["name"], tuple(s["command"]), (), s["grace"], s["vital"], s["name"] == "control") for s in g]
+    for g in asked["groups"]
+]
 sys.exit(Supervisor(groups, Patience(**asked["patience"])).run())
 """
 # What a child has at hand: `note` writes a line with its name and pid to the journal, `on_term` sets its drain.
@@ -56,6 +59,7 @@ def on_term(*steps):
 PLAIN = "on_term('term', 'done'); note('up')\nwhile True: time.sleep(60)"
 SLOW = "on_term('term', 0.4, 'done'); note('up')\nwhile True: time.sleep(60)"
 STUBBORN = "signal.signal(signal.SIGTERM, lambda *_: note('term')); note('up')\nwhile True: time.sleep(60)"
+RELOADS = "signal.signal(signal.SIGHUP, lambda *_: note('hup'));" + PLAIN
 BROKEN = "note('up'); print('no such table: rollouts', file=sys.stderr); sys.exit(7)"
 
 
@@ -197,7 +201,7 @@ def test_a_program_that_is_not_there_counts_as_a_death(tmp_path: Path) -> None:
     assert "worker could not be started" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_workers_drain_before_the_control_process_is_stopped(supervise: Supervise, number: signal.Signals) -> None:
     run = supervise({"control": PLAIN}, {"worker-1": SLOW, "worker-2": SLOW})
     run.wait_for("up", 3)
@@ -206,6 +210,37 @@ def test_workers_drain_before_the_control_process_is_stopped(supervise: Supervis
     order = [(name, what) for name, what, _ in run.notes() if what != "up"]
     assert order[-2:] == [("control", "term"), ("control", "done")]
     assert {name for name, what in order[:-2] if what == "done"} == {"worker-1", "worker-2"}
+
+
+def test_a_hangup_is_passed_to_who_reloads_and_to_nobody_else(supervise: Supervise) -> None:
+    run = supervise({"control": RELOADS}, {"worker": RELOADS})
+    run.wait_for("up", 2)
+    for _ in range(3):
+        before = len(run.notes("hup"))
+        run.process.send_signal(signal.SIGHUP)
+        run.wait_for("hup", before + 1)
+    assert {name for name, _, _ in run.notes("hup")} == {"control"}
+    run.process.terminate()
+    assert run.ended() == 0
+    assert run.notes("term"), "a hangup is no end"
+
+
+def test_a_terminal_that_is_closed_is_the_end(supervise: Supervise, tmp_path: Path) -> None:
+    """In a session of its own, whose controlling terminal goes."""
+    journal = tmp_path / "journal"
+    asked = {"name": "control", "command": child("control", PLAIN, journal), "grace": 30, "vital": False}
+    asked_for = json.dumps({"groups": [[asked]], "patience": {}})
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, "-c", SUPERVISE, asked_for], ENVIRONMENT)
+    try:
+        until(lambda: journal.exists() and "up" in journal.read_text(), "the child")
+        os.close(terminal)
+        until(lambda: "done" in journal.read_text(), "the end of the child")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def test_who_ignores_sigterm_is_killed_after_the_grace(supervise: Supervise) -> None:
