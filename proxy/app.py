@@ -20,6 +20,7 @@ from proxy.link import MAX_SNAPSHOT, Link
 from proxy.local import Holder
 from proxy.mirror import Mirror
 from proxy.peers import Peers
+from proxy.probes import Probes
 from proxy.server import Server
 from proxy.settings import WorkerSettings, parse
 from proxy.snapshot import Origin, Snapshot
@@ -41,6 +42,7 @@ class Worker:
     mirror: Mirror
     link: Link
     dataplane: DataPlane
+    probes: Probes
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def start(self) -> None:
@@ -55,6 +57,7 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)  # what a cancelled push held is to be sent once more
+        await self.probes.stop()
         await self.link.push_once()
         self.upstreams.close()
 
@@ -79,6 +82,7 @@ def build(settings: WorkerSettings) -> Worker:
     upstreams = Upstreams()
     windows = Windows(name)
     mirror = Mirror(upstreams, windows)
+    probes = Probes(upstreams)
     numbers = count(1)
 
     def new_id() -> bytes:
@@ -91,10 +95,10 @@ def build(settings: WorkerSettings) -> Worker:
 
     def adopted(snapshot: Snapshot) -> None:
         upstreams.retain([settings.control, *_origins(snapshot)])
+        probes.adopt(snapshot)
 
-    return Worker(
-        name, holder, upstreams, windows, mirror, Link(control, holder, windows, settings.cache, adopted), dataplane
-    )
+    link = Link(control, holder, windows, settings.cache, adopted)
+    return Worker(name, holder, upstreams, windows, mirror, link, dataplane, probes)
 
 
 async def _exchange(

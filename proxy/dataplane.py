@@ -75,7 +75,7 @@ class DataPlane:
         """Raises AnswerCut where an answer breaks off that the client has begun to read."""
         try:
             if scope["path"].startswith("/-/"):
-                await local.answer(self._holder, scope["path"], send)
+                await local.answer(self._holder, self._upstreams, scope["path"], send)
             else:
                 await self._proxy(scope, receive, send)
         except (AnswerCut, ClientGone):
@@ -146,7 +146,14 @@ class DataPlane:
         deadline = asyncio.get_running_loop().time() + request.route.timeout
         try:
             response = await self._upstreams.send(
-                variant, target.origins, request.method, request.target, request.fields, request.body, deadline
+                variant,
+                target.origins,
+                request.method,
+                request.target,
+                request.fields,
+                request.body,
+                deadline,
+                request.route.max_concurrent,
             )
         except UpstreamFailed as failure:
             self._lane(request, variant).observe_failure(failure.code, perf_counter() - start)

@@ -73,6 +73,8 @@ class Mirror:
             tally.drop("in_flight")
         elif load.bytes + size > policy.max_bytes:
             tally.drop("bytes")
+        elif self._upstreams.none_is_well(_SHADOW_LANE[copy.assignment.shadow_variant], shadow.origins):
+            tally.drop("ejected")
         else:
             tally.sent += 1
             load.copies += 1
@@ -138,7 +140,7 @@ class Mirror:
         fields = copy.fields + SHADOW_MARK
         try:
             response = await self._upstreams.send(
-                lane, shadow.origins, copy.method, copy.target, fields, copy.body, deadline
+                lane, shadow.origins, copy.method, copy.target, fields, copy.body, deadline, copy.route.max_concurrent
             )
             body = await response.read_all(copy.route.agreement.max_body)
         except UpstreamFailed as failure:

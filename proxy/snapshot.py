@@ -19,6 +19,7 @@ import msgspec
 BASIS_POINTS = 10_000
 MOST_ON_RECORD = 64 * 1024
 _HOST = re.compile(r"[A-Za-z0-9._:-]+").fullmatch
+_TARGET = re.compile(r"/[!-~]{0,1023}").fullmatch
 _JSON_PATH = re.compile(r"[^.\s]+(\.[^.\s]+)*").fullmatch
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+").fullmatch  # of a field, in lower case as ASGI has them
 
@@ -136,6 +137,27 @@ class ShadowPolicy:
         _require(0 < self.timeout < math.inf, "shadow: timeout must be above 0, and finite")
 
 
+@dataclass(frozen=True, slots=True)
+class HealthProbe:
+    """How the servers of a model are asked whether they are well, apart from all traffic. Times are in seconds; so many
+    answers in a row, none of 2xx or all of it, change what is held of a server."""
+
+    path: str
+    interval: float = 5.0
+    timeout: float = 1.0
+    unhealthy_after: int = 3
+    healthy_after: int = 2
+
+    def __post_init__(self) -> None:
+        lawful = _TARGET(self.path) is not None
+        _require(lawful, f"health: path {self.path!r} is not one that can be asked for")
+        _require(0 < self.interval < math.inf, "health: interval must be above 0, and finite")
+        _require(0 < self.timeout < math.inf, "health: timeout must be above 0, and finite")
+        _require(
+            self.unhealthy_after > 0 and self.healthy_after > 0, "health: at least one answer has to be waited for"
+        )
+
+
 Kind = Literal["auto", "label", "probability", "numeric", "ranking", "embedding", "text", "json"]
 Format = Literal["auto", "mlflow", "kserve_v1", "tf_serving", "v2", "openai", "json"]
 Precision = Literal["float64", "float32", "float16"]
@@ -222,6 +244,7 @@ class RecordPolicy:
 class ModelRoute:
     """All that a worker knows of one model.
 
+    `max_concurrent` exchanges are under way with one version's servers at most, in each worker and each role.
     It is found by path prefix and, where they are given, by host (in lower case, without a port) and header as well.
     `epoch` is the generation at which the present step began: every sample is counted under the epoch of the snapshot
     that routed it, so a step's evidence needs no clock. `salt` belongs to the rollout; a new one shuffles the units.
@@ -243,6 +266,8 @@ class ModelRoute:
     record: RecordPolicy = RecordPolicy()
     host: str = ""
     header: HeaderMatch | None = None
+    health: HealthProbe | None = None
+    max_concurrent: int = 512
 
     def __post_init__(self) -> None:
         _require(_fits_header(self.model), f"route: model {self.model!r} is empty or not printable")
@@ -253,6 +278,7 @@ class ModelRoute:
         _require(0 <= self.ramp_bp <= BASIS_POINTS, f"{self.model}: ramp_bp {self.ramp_bp} is not between 0 and 10000")
         _require(self.candidate is not None or self.ramp_bp == 0, f"{self.model}: a ramp needs a candidate")
         _require(0 < self.timeout < math.inf, f"{self.model}: timeout must be above 0, and finite")
+        _require(self.max_concurrent > 0, f"{self.model}: max_concurrent must be at least 1")
         _require(self.epoch >= 0, f"{self.model}: epoch must not be negative")
         if self.candidate is not None:
             _require(self.candidate.version != self.champion.version, f"{self.model}: the candidate is the champion")

@@ -4,8 +4,9 @@ share a connection."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from proxy.connection import Connection, Response
 from proxy.errors import (
@@ -20,25 +21,30 @@ from proxy.headers import request_head
 from proxy.snapshot import Origin, UpstreamTls
 from proxy.tls import Fresh, client_context
 
+logger = logging.getLogger("penstock.upstream")
+
 TICK = 0.05
 """How often, in seconds, a pool looks for exchanges past their deadline and for connections that idled too long."""
-FAILURES_TO_EJECT = 3
 EJECTED_FIRST = 1.0
 EJECTED_MOST = 30.0
-"""Seconds that an origin is passed over: after three failures in a row one, and with each further one twice as long."""
+"""Seconds that an origin is passed over: when it has failed so often in a row one, and after each further failure twice
+as long."""
 
 
 class Pool:
     """The connections to one origin in one lane. The count is exact: each is counted from the attempt to connect to
     its end."""
 
-    def __init__(self, origin: Origin, limit: int, idle_expiry: float, tls: Fresh | None = None) -> None:
+    def __init__(
+        self, origin: Origin, limit: int, idle_expiry: float, tls: Fresh | None = None, eject_after: int = 3
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.authority = origin.authority
-        self._origin = origin
+        self.origin = origin
         self._tls = tls
         self._limit = limit
         self._idle_expiry = idle_expiry
+        self._eject_after = eject_after
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._ticking: asyncio.TimerHandle | None = None
@@ -56,7 +62,10 @@ class Pool:
 
     @property
     def ejected(self) -> bool:
-        return self.loop.time() < self._ejected_until
+        """Whether the origin keeps failing. When its time is over, one exchange at a time tries whether it does."""
+        if self._failures < self._eject_after:
+            return False
+        return self.loop.time() < self._ejected_until or self.under_way > 0
 
     async def exchange(self, head: bytes, body: bytes, deadline: float, without_body: bool = False) -> Response:
         """Send one request and wait for the head of its answer. `deadline` is in the loop's time.
@@ -69,13 +78,21 @@ class Pool:
         except UpstreamBusy:
             raise  # our own limit says nothing of the origin
         except UpstreamFailed:
-            self._failures += 1
-            if self._failures >= FAILURES_TO_EJECT:
-                pause = EJECTED_FIRST * 2.0 ** min(self._failures - FAILURES_TO_EJECT, 16)
-                self._ejected_until = self.loop.time() + min(pause, EJECTED_MOST)
+            self._failed(self.loop.time())
             raise
-        self._failures = 0
+        if self._failures:
+            self._failures = 0
+            self._ejected_until = 0.0
         return response
+
+    def _failed(self, now: float) -> None:
+        if now < self._ejected_until:
+            return  # it was asked before it was ejected, or because there was no other
+        self._failures += 1
+        if self._failures >= self._eject_after:
+            pause = EJECTED_FIRST * 2.0 ** min(self._failures - self._eject_after, 16)
+            self._ejected_until = now + min(pause, EJECTED_MOST)
+            logger.warning("%s keeps failing: passed over for %g s", self.authority, min(pause, EJECTED_MOST))
 
     async def _exchange(self, head: bytes, body: bytes, deadline: float, without_body: bool) -> Response:
         connection = self._take_idle()
@@ -126,15 +143,15 @@ class Pool:
         return connection
 
     async def _open_transport(self, connection: Connection) -> None:
-        host, port = self._origin.host, self._origin.port
-        if self._tls is None or self._origin.tls is None:
+        host, port = self.origin.host, self.origin.port
+        if self._tls is None or self.origin.tls is None:
             await self.loop.create_connection(lambda: connection, host, port)
             return
         try:
             context = self._tls.current()
         except OSError as error:
             raise UpstreamUntrusted(f"{self.authority}: the TLS files in its settings: {error}") from None
-        name = self._origin.tls.server_name or host
+        name = self.origin.tls.server_name or host
         await self.loop.create_connection(lambda: connection, host, port, ssl=context, server_hostname=name)
 
     def release(self, connection: Connection) -> None:
@@ -169,17 +186,20 @@ class Pool:
 class Upstreams:
     """All pools of a worker, made when first used and closed when the snapshot no longer knows their origin."""
 
-    def __init__(self, limit: int = 512, idle_expiry: float = 2.0) -> None:
+    def __init__(self, limit: int = 512, idle_expiry: float = 2.0, eject_after: int = 3) -> None:
         self._limit = limit
+        self.eject_after = eject_after
         self._idle_expiry = idle_expiry
         self._pools: dict[tuple[str, Origin], Pool] = {}
         self._tls: dict[UpstreamTls, Fresh] = {}
+        self.unwell: set[Origin] = set()
+        """The origins that their health probes found unwell."""
 
     def pool(self, lane: str, origin: Origin) -> Pool:
         pool = self._pools.get((lane, origin))
         if pool is None:
             tls = self._fresh(origin.tls) if origin.tls else None
-            pool = self._pools[lane, origin] = Pool(origin, self._limit, self._idle_expiry, tls)
+            pool = self._pools[lane, origin] = Pool(origin, self._limit, self._idle_expiry, tls, self.eject_after)
         return pool
 
     def _fresh(self, tls: UpstreamTls) -> Fresh:
@@ -198,11 +218,15 @@ class Upstreams:
         fields: bytes,
         body: bytes,
         deadline: float,
+        limit: int,
     ) -> Response:
         """Ask the origin with the fewest exchanges under way; one that refuses the connection has seen nothing of the
-        request, so the next one is asked. Raises UpstreamFailed."""
+        request, so the next one is asked. Raises UpstreamFailed: UpstreamBusy where `limit` exchanges are under way."""
         refusal: UpstreamRefused | None = None
-        for pool in self._by_load(lane, origins):
+        pools = self._by_load(lane, origins)
+        if sum(pool.under_way for pool in pools) >= limit:
+            raise UpstreamBusy(f"{limit} requests are under way already")
+        for pool in pools:
             head = request_head(method, target, pool.authority, fields)
             try:
                 return await pool.exchange(head, body, deadline, method == "HEAD")
@@ -210,12 +234,27 @@ class Upstreams:
                 refusal = refused
         raise refusal or UpstreamRefused("no origin")
 
-    def _by_load(self, lane: str, origins: tuple[Origin, ...]) -> Iterable[Pool]:
+    def _by_load(self, lane: str, origins: tuple[Origin, ...]) -> Sequence[Pool]:
         """The pools in the order in which they are asked: those that keep failing last, however idle they are."""
         if len(origins) == 1:
             return (self.pool(lane, origins[0]),)
         pools = [self.pool(lane, origin) for origin in origins]
-        return sorted(pools, key=lambda pool: (pool.ejected, pool.under_way, pool.sent))
+        return sorted(pools, key=lambda pool: (self._passed_over(pool), pool.under_way, pool.sent))
+
+    def _passed_over(self, pool: Pool) -> bool:
+        return pool.ejected or pool.origin in self.unwell
+
+    def none_is_well(self, lane: str, origins: tuple[Origin, ...]) -> bool:
+        """Whether each origin is unwell by its probes, or keeps failing in this lane."""
+        pools = (self._pools.get((lane, origin)) for origin in origins)
+        return all(
+            origin in self.unwell or (pool is not None and pool.ejected)
+            for origin, pool in zip(origins, pools, strict=True)
+        )
+
+    def passed_over(self) -> set[Origin]:
+        """The origins that are unwell by their probes, or keep failing in any lane."""
+        return self.unwell | {origin for (_, origin), pool in self._pools.items() if pool.ejected}
 
     def retain(self, origins: Iterable[Origin]) -> None:
         """Close the idle connections of pools to other origins, and forget those pools once they are empty."""

@@ -14,6 +14,7 @@ from proxy.snapshot import (
     AgreementSpec,
     Format,
     HeaderMatch,
+    HealthProbe,
     Kind,
     ModelRoute,
     Origin,
@@ -90,6 +91,8 @@ def routes(draw: st.DrawFn, model: str | None = None, path_prefix: str | None = 
         shadow=draw(policies),
         agreement=draw(specs),
         host=draw(st.sampled_from(["", "", "a.example", "b.example"])),
+        health=draw(st.none() | st.builds(HealthProbe, st.just("/ping"), seconds, seconds)),
+        max_concurrent=draw(st.integers(1, 512)),
         header=draw(st.none() | st.builds(HeaderMatch, st.just("x-model"), st.sampled_from(["a", "b"]))),
     )
 

@@ -52,6 +52,8 @@ def _route(model: ModelSettings, serving: Serving, rollout: Rollout | None) -> M
         record=model.record,
         host=model.host,
         header=model.header,
+        health=model.health,
+        max_concurrent=model.max_concurrent,
     )
 
 

@@ -31,7 +31,7 @@ from gates.settings.notation import Address
 from gates.settings.problems import Problem, SettingsError, Source
 from gates.settings.promotion import NO_GATES, PromotionGates
 from gates.settings.tls import DataPortTls
-from proxy.snapshot import AgreementSpec, HeaderMatch, Origin, RecordPolicy, ShadowPolicy, Sticky
+from proxy.snapshot import AgreementSpec, HeaderMatch, HealthProbe, Origin, RecordPolicy, ShadowPolicy, Sticky
 
 __all__ = [
     "NO_GATES",
@@ -82,6 +82,8 @@ class ModelSettings:
     budget: Budget
     host: str = ""
     header: HeaderMatch | None = None
+    health: HealthProbe | None = None
+    max_concurrent: int = 512
     percent: int | None = None
     promotion: PromotionGates = NO_GATES
     record: RecordPolicy = field(default_factory=RecordPolicy)
@@ -202,6 +204,8 @@ def _model(name: str, keys: ModelKeys, folder: Path) -> ModelSettings:
         budget=keys.budget.budget(),
         host=keys.match.host or "",
         header=keys.match.header_match(),
+        health=keys.health.probe() if keys.health else None,
+        max_concurrent=keys.max_concurrent,
         percent=keys.percent,
         promotion=keys.promotion.gates(),
         record=keys.agreement.disagreements.policy(),

@@ -20,7 +20,7 @@ from gates.settings.notation import Address
 from gates.settings.promotion import PromotionKeys
 from gates.settings.tls import DataPortTlsKeys, UpstreamTlsKeys
 from gates.settings.trial import AnyGate, BudgetKeys, Gates, LatencyGate, PlanKeys
-from proxy.snapshot import ShadowPolicy, Sticky
+from proxy.snapshot import HealthProbe, ShadowPolicy, Sticky
 
 REGISTRY = "registry"
 """The key of the validation context that tells whether an MLflow registry is configured."""
@@ -69,6 +69,25 @@ class ShadowKeys(Keys):
         return ShadowPolicy(self.percent, *bounds, tuple(self.methods), tuple(self.paths))
 
 
+class HealthKeys(Keys):
+    """Probes that ask each server, from each worker, whether it is well. A server that is not is asked only where no
+    other is; copies to one are dropped and counted."""
+
+    path: kinds.PathPrefix
+    """What is asked for by GET, such as /ping; an answer of 2xx is a good one."""
+    interval: kinds.Deadline = written("5s")
+    """The time between two probes."""
+    timeout: kinds.Deadline = written("1s")
+    """The time that a probe may take."""
+    unhealthy_after: Annotated[int, Field(ge=1)] = 3
+    """So many failed probes in a row, and the server is unwell."""
+    healthy_after: Annotated[int, Field(ge=1)] = 2
+    """So many good ones in a row, and it is well again."""
+
+    def probe(self) -> HealthProbe:
+        return HealthProbe(self.path, self.interval, self.timeout, self.unhealthy_after, self.healthy_after)
+
+
 class ModelKeys(Keys):
     """One served model, by its product name."""
 
@@ -92,6 +111,11 @@ class ModelKeys(Keys):
     candidate that failed: a late answer is better than none."""
     max_body: kinds.Size = written("16MiB")
     """Longer requests are refused with 413."""
+    max_concurrent: Annotated[int, Field(ge=1, le=512)] = 512
+    """The most exchanges that one version's servers have at once, of each worker. What is over is answered with 503 and
+    Retry-After; the champion answers what is over at the candidate."""
+    health: HealthKeys | None = None
+    """How the servers are asked whether they are well. Without it, they are only passed over while they fail."""
     shadow: ShadowKeys = written({})
     """Copies of requests, to the version that does not serve them."""
     agreement: AgreementKeys = written({})

@@ -117,7 +117,8 @@ def test_the_outside_faces(fleet: Fleet, champion: ModelServer, candidate: Model
     health = msgspec.json.decode(call(fleet.port, "GET", "/-/health").body)
     assert health["generation"] == published.generation
     told = {"champion": "40", "candidate": "42", "phase": "ramp", "ramp_percent": 5.0, "generation": 3}
-    assert health["models"]["faced"] == told
+    servers = {"known": 1, "passed_over": 0}
+    assert health["models"]["faced"] == {**told, "servers": {"40": servers, "42": servers}}
     assert call(fleet.port, "GET", "/unknown/path").status == 404
     answer = call(fleet.port, "GET", "/faced", [("x-request-id", "mine")])
     assert (answer["x-request-id"], answer["x-penstock-model"]) == ("mine", "faced")

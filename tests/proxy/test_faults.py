@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -144,6 +145,7 @@ def matrix(background: Background) -> Iterator[Matrix]:
         LocalWorker(background) as worker,
         ThreadPoolExecutor(AT_ONCE) as clients,
     ):
+        worker.worker.upstreams.eject_after = sys.maxsize  # each fault is met, however many came before
         routes = [
             _route(cell.role, cell.path, sound.origin, nobody if cell.fault == "refuse" else faulty.origin, SECONDS)
             for cell in MATRIX

@@ -57,7 +57,9 @@ def test_a_worker_that_drains_is_live_but_not_ready(worker: LocalWorker) -> None
 
 
 def test_health_tells_each_models_versions_and_phase(worker: LocalWorker) -> None:
+    servers = {"known": 1, "passed_over": 0}
     told = {"champion": "40", "candidate": "42", "phase": "ramp", "ramp_percent": 2.5, "generation": 7}
+    told["servers"] = {"40": servers, "42": servers}
     assert worker.worker.holder.current is not None
     generation = worker.worker.holder.current.generation
     assert _get(worker, "/-/health") == (200, {"generation": generation, "models": {"fraud": told}})

@@ -166,15 +166,15 @@ def test_a_failing_candidate_changes_nothing_and_is_counted_and_tried_once(
     script, code = FAILING[name]
     with Scripted(background, script) as upstream, Client(scene.port) as client:
         _shadowed(scene, upstream, timeout=0.3)
-        for _ in range(5):
+        for _ in range(3):
             answer = client.request("POST", "/", [JSON], BODY)
             assert (answer.status, answer.body) == (200, PREDICTED)
             assert "x-penstock-fallback" not in answer
-        assert _settled(scene, 5).sent == 5
-        assert upstream.connections == 5
+        assert _settled(scene, 3).sent == 3
+        assert upstream.connections == 3
     window = scene.window
-    assert (window.candidate_shadow.answers, window.candidate_shadow.errors) == (5, {code: 5})
-    assert (window.champion.answers, window.champion.errors, window.fallbacks) == (5, {}, 0)
+    assert (window.candidate_shadow.answers, window.candidate_shadow.errors) == (3, {code: 3})
+    assert (window.champion.answers, window.champion.errors, window.fallbacks) == (3, {}, 0)
 
 
 def test_a_refusing_candidate_changes_nothing_and_is_counted(scene: Scene) -> None:

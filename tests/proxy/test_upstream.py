@@ -357,7 +357,7 @@ def test_origins_that_are_no_longer_routed_are_let_go_but_not_under_an_exchange(
 
 async def _send(upstreams: Upstreams, *origins: Origin) -> bytes | None:
     deadline = asyncio.get_running_loop().time() + PATIENCE
-    response = await upstreams.send("champion", origins, "GET", b"/", b"", b"", deadline)
+    response = await upstreams.send("champion", origins, "GET", b"/", b"", b"", deadline, limit=512)
     return await response.read_all(1024)
 
 

@@ -7,7 +7,7 @@ import pytest
 from gates.controller.routes import Unroutable, snapshot_of
 from gates.ports import Serving
 from gates.rollout import Rollout
-from proxy.snapshot import HeaderMatch, ModelRoute, Phase, Sticky
+from proxy.snapshot import HeaderMatch, HealthProbe, ModelRoute, Phase, Sticky
 from tests.control import MODEL, PLAN, TERMS, model_settings, settings_of
 
 SERVING = Serving(MODEL, "40", "40", 3)
@@ -73,7 +73,13 @@ def test_a_model_that_nothing_is_settled_for_has_no_route() -> None:
 
 def test_what_the_settings_say_of_traffic_is_passed_on() -> None:
     settings = model_settings(
-        sticky=Sticky("header", "x-user-id"), timeout=0.5, max_body=7, host="h", header=HeaderMatch("x-model", "a")
+        sticky=Sticky("header", "x-user-id"),
+        timeout=0.5,
+        max_body=7,
+        host="h",
+        header=HeaderMatch("x-model", "a"),
+        health=HealthProbe("/ping"),
+        max_concurrent=9,
     )
     told = snapshot_of(settings_of(settings), {MODEL: SERVING}, {}, 1).by_model[MODEL]
     assert (told.sticky, told.timeout, told.max_body) == (settings.sticky, 0.5, 7)
@@ -83,6 +89,7 @@ def test_what_the_settings_say_of_traffic_is_passed_on() -> None:
         settings.path_prefix,
     )
     assert (told.host, told.header) == (settings.host, settings.header)
+    assert (told.health, told.max_concurrent) == (settings.health, 9)
 
 
 def test_a_version_without_servers_is_named_with_its_remedy() -> None:

@@ -273,6 +273,11 @@ def test_a_bad_file_is_told_with_line_and_key(loaded: Load, text: str, line: int
         ("sticky: {json_path: a}", "sticky.json_path", "unknown key; did you mean json?"),
         ("sticky: {header: a b}", "sticky.header", "expected a header's name"),
         ("timeout: 0", "timeout", "above 0"),
+        ("max_concurrent: 0", "max_concurrent", "expected greater than or equal to 1"),
+        ("max_concurrent: 513", "max_concurrent", "expected less than or equal to 512"),
+        ("health: {interval: 5s}", "health.path", "is missing"),
+        ("health: {path: ping}", "health.path", "starts with /"),
+        ("health: {path: /ping, interval: 0}", "health.interval", "above 0"),
         ("timeout: 2 s", "timeout", "expected a duration such as 250ms"),
         ("timeout: 1:30", "timeout", "expected a duration such as 250ms"),
         ("timeout: 010", "timeout", "starts with 0"),
@@ -513,6 +518,8 @@ TREE = {
             "candidate": "@candidate",
             "sticky": {"header": "x-user-id"},
             "timeout": "2s",
+            "health": {"path": "/ping", "interval": "5s", "unhealthy_after": 3},
+            "max_concurrent": 8,
             "shadow": {"percent": 100, "max_in_flight": 256, "max_bytes": "64MiB"},
             "agreement": {"kind": "auto", "tolerance": {"relative": 0.01}},
             "plan": {"shadow": {"min_requests": 5}, "steps": [{"percent": 1, "approval": True}, {"percent": 100}]},
@@ -580,6 +587,8 @@ def route_of(model: ModelSettings) -> ModelRoute:
         agreement=model.agreement,
         host=model.host,
         header=model.header,
+        health=model.health,
+        max_concurrent=model.max_concurrent,
     )
 
 
