@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from time import monotonic
 
 import uvicorn
 
@@ -104,7 +105,7 @@ def build(settings: WorkerSettings) -> Worker:
 async def _exchange(
     upstreams: Upstreams, origin: Origin, method: str, target: str, body: bytes, timeout: float
 ) -> tuple[int, bytes]:
-    deadline = asyncio.get_running_loop().time() + timeout
+    deadline = monotonic() + timeout
     head = request_head(method, target.encode(), origin.authority, b"content-length: %d\r\n" % len(body))
     response = await upstreams.pool("control", origin).exchange(head, body, deadline)
     return response.status, await response.read_all(MAX_SNAPSHOT) or b""

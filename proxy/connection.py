@@ -13,6 +13,7 @@ import httptools
 
 from proxy.errors import UpstreamClosed, UpstreamFailed, UpstreamMalformed, UpstreamTimeout
 from proxy.headers import Fields
+from proxy.strand import Signal
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
@@ -47,7 +48,12 @@ class Response:
         self._chunks: list[bytes] = []
         self._buffered = 0
         self._failure: UpstreamFailed | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: Signal | None = None
+
+    @property
+    def readable(self) -> bool:
+        """Whether `read` would return at once."""
+        return self.complete or bool(self._chunks)
 
     @property
     def finished(self) -> bool:
@@ -94,7 +100,7 @@ class Response:
     async def _changed(self) -> None:
         """Wait for the next bytes. Raises UpstreamFailed where none will come; cancelling closes the connection."""
         if self._failure is None:
-            self._waiter = self._connection.loop.create_future()
+            self._waiter = Signal(self._connection.loop)
             try:
                 await self._waiter
             except asyncio.CancelledError:
@@ -118,8 +124,7 @@ class Response:
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+            waiter.fire()
 
 
 class Owner(Protocol):
@@ -149,6 +154,7 @@ class Connection(asyncio.Protocol):
         self._ended_in_order = False
         self._reusable = False
         self._paused = False
+        self._given_up = False
         self.idle_since = 0.0
 
     @property
@@ -156,7 +162,7 @@ class Connection(asyncio.Protocol):
         return self._transport is None or self._transport.is_closing()
 
     def send(self, head: bytes, body: bytes, deadline: float, without_body: bool) -> Response:
-        """Write one request; `deadline` is in the loop's time and covers the whole exchange."""
+        """Write one request; `deadline` is in time.monotonic's seconds and covers the whole exchange."""
         assert self._transport is not None
         response = Response(self, without_body)
         self._response = response
@@ -184,6 +190,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self, failure: UpstreamFailed | None) -> None:
         response, self._response = self._response, None
+        self._given_up = True
         if self._transport is not None:
             self._transport.abort()
         self._owner.lost(self)
@@ -194,6 +201,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        if self._given_up:  # uvloop's create_connection opens it all the same where it is cancelled in its last moment
+            self._transport.abort()
 
     def eof_received(self) -> None:
         """The upstream has said that nothing more comes, over TLS by its closing alert: a connection that ends without

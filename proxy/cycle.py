@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from proxy.errors import PenstockError
 from proxy.headers import Fields
+from proxy.strand import Signal
 
 logger = logging.getLogger("penstock.server")
 
@@ -52,7 +53,7 @@ class Cycle:
         self._connection = connection
         self._transport = connection.transport
         self._expects_100 = expects_100
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: Signal | None = None
         self._head = b""
         self._owed: int | None = None  # bytes of body still to come; None where the body has no length of its own
         self._bodiless = False
@@ -78,15 +79,13 @@ class Cycle:
                 self._start(500, [(b"content-length", b"0")])
                 self._add(b"", more=False)
 
-    # what the connection tells
+    # what the connection tells; the application goes on at `wake`
 
     def add_body(self, data: bytes) -> None:
         self.body = self.body + data if self.body else data
-        self.wake()
 
     def end_body(self) -> None:
         self.more_body = False
-        self.wake()
 
     def disconnect(self) -> None:
         if not self.response_complete:
@@ -97,8 +96,7 @@ class Cycle:
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+            waiter.fire()
 
     # ASGI
 
@@ -108,7 +106,7 @@ class Cycle:
             self._expects_100 = False
         self._connection.flow.resume_reading()  # a connection that is not read does not tell that its client has left
         while self.more_body and not self.body and not self.disconnected and not self.response_complete:
-            self._waiter = self._connection.loop.create_future()
+            self._waiter = Signal(self._connection.loop)
             await self._waiter
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
@@ -127,7 +125,7 @@ class Cycle:
             self._add(message["body"], message.get("more_body", False))
 
     def _start(self, status: int, fields: Fields) -> None:
-        """The head waits for the first piece of the body, but no longer than until the loop's next turn."""
+        """The head waits for the first piece of the body, an empty one if need be."""
         self.response_started = True
         self._expects_100 = False
         lines = [STATUS_LINE[status]]
@@ -146,12 +144,6 @@ class Cycle:
             self.keep_alive = False
         lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
         self._head = b"".join(lines)
-        self._connection.loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        if self._head and not self._transport.is_closing():
-            self._transport.write(self._head)
-        self._head = b""
 
     def _add(self, body: bytes, more: bool) -> None:
         head, self._head = self._head, b""

@@ -6,9 +6,8 @@ fraction of their time.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from time import perf_counter
+from time import monotonic
 
 import msgspec
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
@@ -136,14 +135,14 @@ class DataPlane:
         else:
             if begun.response.status < 500:
                 return begun
-            self._lane(request, "candidate").observe(begun.response.status, perf_counter() - begun.start)
+            self._lane(request, "candidate").observe(begun.response.status, monotonic() - begun.start)
             begun.response.discard()
         self._windows.of(request.route).fallbacks += 1
         return await self._ask(request, "champion", request.route.champion, fallback=True)
 
     async def _ask(self, request: _Request, variant: Variant, target: Target, fallback: bool = False) -> _Begun:
-        start = perf_counter()
-        deadline = asyncio.get_running_loop().time() + request.route.timeout
+        start = monotonic()
+        deadline = start + request.route.timeout
         try:
             response = await self._upstreams.send(
                 variant,
@@ -156,7 +155,7 @@ class DataPlane:
                 request.route.max_concurrent,
             )
         except UpstreamFailed as failure:
-            self._lane(request, variant).observe_failure(failure.code, perf_counter() - start)
+            self._lane(request, variant).observe_failure(failure.code, monotonic() - start)
             raise
         return _Begun(response, variant, target, start, fallback)
 
@@ -172,6 +171,8 @@ class DataPlane:
             await send(
                 {"type": "http.response.start", "status": response.status, "headers": headers, "trailers": False}
             )
+            if not response.readable:  # the head of a slow stream goes out by itself
+                await send({"type": "http.response.body", "body": b"", "more_body": True})
             more = True
             while more:
                 chunk = await response.read()
@@ -181,11 +182,11 @@ class DataPlane:
                     kept.append(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": more})
         except UpstreamFailed as failure:
-            self._lane(request, begun.variant).observe_failure(failure.code, perf_counter() - begun.start)
+            self._lane(request, begun.variant).observe_failure(failure.code, monotonic() - begun.start)
             raise AnswerCut(f"{request.route.model} {begun.variant} {begun.target.version}: {failure}") from failure
         finally:
             response.discard()
-        self._lane(request, begun.variant).observe(response.status, perf_counter() - begun.start)
+        self._lane(request, begun.variant).observe(response.status, monotonic() - begun.start)
         return Answer(
             response.status, response.fields, b"".join(kept) if size <= request.route.agreement.max_body else None
         )

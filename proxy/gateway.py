@@ -1,27 +1,25 @@
-"""One client connection: uvicorn's httptools protocol with byte limits, deadlines and strict framing."""
+"""One client connection: llhttp's parser with byte limits, deadlines and strict framing, for uvicorn's server."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, ClassVar
-from urllib.parse import unquote
+from typing import Any, cast
 
 import httptools
+from uvicorn import Config
 from uvicorn._types import ASGIVersions, HTTPScope
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
 
 from proxy.cycle import Cycle
 from proxy.errors import RequestRefused
-from proxy.headers import AnyFields, check_request, first
-
-# A target that every parser reads in the same way: one leading slash, visible characters, whole percent escapes, no
-# NUL.
-_SANE_TARGET = re.compile(rb"/(?!/)(?:[!\"$&-~]|%(?!00)[0-9A-Fa-f]{2})*").fullmatch
-_DOT_SEGMENT = re.compile(rb"/(?:\.|%2[eE]){1,2}(?:/|$|\?|%2[fF])").search
+from proxy.headers import AnyFields, Fields, check_request, first
+from proxy.location import locate
+from proxy.strand import Strand
 
 _ASGI: ASGIVersions = {"version": "3.0", "spec_version": "2.3"}
 
@@ -58,14 +56,23 @@ def _bodiless(fields: AnyFields) -> bool:
     return first(fields, b"content-length") in (b"", b"0") and not first(fields, b"transfer-encoding")
 
 
-class GatewayProtocol(HttpToolsProtocol):
-    """One client connection. A request that is refused here reaches neither the application nor an upstream."""
+class GatewayProtocol:
+    """One client connection. A request that is refused here reaches neither the application nor an upstream.
 
-    limits: ClassVar[Limits] = Limits()
+    It is a protocol of asyncio's in all but its bases, which say nothing that is not said here."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, limits: Limits, config: Config, server_state: ServerState, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.limits = limits
+        self.loop = loop
+        self.app = config.loaded_app
+        self.parser = httptools.HttpRequestParser(self)
+        self.connections = server_state.connections
         self.closing = False
+        self._url = b""
+        self._fields: Fields = []
+        self._expects_100 = False
         self._head_bytes = 0
         self._in_head = False
         self._in_body = False
@@ -74,25 +81,45 @@ class GatewayProtocol(HttpToolsProtocol):
         self._lingering = False
         self._newest: Cycle | None = None  # the request that is being read, or was read last
         self._running: Cycle | None = None  # the one that is being answered, or was answered last
+        self._due: Cycle | None = None  # the one to be answered as soon as all that has come is read
         self._waiting: deque[Cycle] = deque()  # those read ahead of their turn, in order
-        self._task: asyncio.Task[None] | None = None
+        self._strand: Strand | None = None
         self._since = self.loop.time()
+
+    @property
+    def answering(self) -> bool:
+        """Whether the application is at work on a request."""
+        return self._strand is not None
 
     # asyncio's callbacks
 
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.connections.add(cast("Any", self))
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = get_local_addr(transport)
+        self.client = get_remote_addr(transport)
+        self.scheme = "https" if is_ssl(transport) else "http"
+
+    def eof_received(self) -> None:
+        """The client sends no more; asyncio closes the connection, and `connection_lost` follows."""
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self.connections.discard(self)
+        self.connections.discard(cast("Any", self))
         self._waiting.clear()
         for cycle in (self._running, self._newest):
             if cycle is not None:
                 cycle.disconnect()
         self.flow.resume_writing()
         self.parser = None  # breaks the circle that would keep both alive until the next collection
-        if self._task is not None and self._running is not None and self._running.disconnected:
-            self._task.cancel()
+        if self._strand is not None:
+            self._strand.cancel()
+
+    def resume_writing(self) -> None:
+        self.flow.resume_writing()
 
     def pause_writing(self) -> None:
-        super().pause_writing()
+        self.flow.pause_writing()
         self._since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -110,19 +137,29 @@ class GatewayProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, RequestRefused) else RequestRefused("malformed request"))
+        if self._due is not None:
+            self._start()
+        elif self._newest is not None:
+            self._newest.wake()
 
     # the parser's callbacks
 
     def on_message_begin(self) -> None:
-        self.url = b""
-        self.headers = []
-        self.expect_100_continue = False
+        self._url = b""
+        self._fields = []
+        self._expects_100 = False
         self._in_head = True
         self._since = self.loop.time()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        self._fields.append((name, value))
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_100 = True
+
     def on_url(self, url: bytes) -> None:
-        self.url += url
-        if len(self.url) > self.limits.target_bytes:
+        self._url += url
+        if len(self._url) > self.limits.target_bytes:
             raise TargetTooLong(f"more than {self.limits.target_bytes} bytes of request target")
 
     def on_headers_complete(self) -> None:
@@ -131,13 +168,13 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._head_bytes > self.limits.head_bytes and self._size_of_head() > self.limits.head_bytes:
             raise HeadTooLarge(f"more than {self.limits.head_bytes} bytes of header")
         version = self.parser.get_http_version()
-        check_request(self.headers, version)
-        if self.parser.should_upgrade() and not _bodiless(self.headers):
+        check_request(self._fields, version)
+        if self.parser.should_upgrade() and not _bodiless(self._fields):
             raise RequestRefused("a body behind an upgrade is not supported: send the request without Upgrade")
         keep_alive = version == "1.1" and self.parser.should_keep_alive()
-        self._take(Cycle(self._scope_of(version), self, keep_alive, self.expect_100_continue))
+        self._take(Cycle(self._scope_of(version), self, keep_alive, self._expects_100))
         self._in_body = True
-        self.headers = []  # what follows is a trailer: it was not checked, and must not join the application's fields
+        self._fields = []  # what follows is a trailer: it was not checked, and must not join the application's fields
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0  # whatever comes from here on, and is no body, is a trailer
@@ -158,24 +195,20 @@ class GatewayProtocol(HttpToolsProtocol):
         """The application's view of the request; the target stands in `state`, byte for byte as the client sent it.
 
         Raises RequestRefused for a target that is not safe to forward."""
-        target = self.url
-        raw_path, _, query = target.partition(b"?")
-        if not _SANE_TARGET(target) or _DOT_SEGMENT(raw_path):
-            raise RequestRefused("a request target that is not safe to forward")
-        path = raw_path.decode("ascii")
+        target, path, raw_path, query = locate(self._url)
         return {
             "type": "http",
             "asgi": _ASGI,
             "http_version": version,
             "server": self.server,
             "client": self.client,
-            "scheme": self.scheme or "http",
+            "scheme": self.scheme,
             "method": self.parser.get_method().decode("ascii"),
             "root_path": "",
-            "path": unquote(path) if "%" in path else path,
+            "path": path,
             "raw_path": raw_path,
             "query_string": query,
-            "headers": self.headers,
+            "headers": self._fields,
             "state": {"target": target},
         }
 
@@ -183,19 +216,23 @@ class GatewayProtocol(HttpToolsProtocol):
         """Answer the request now, or when the answers before it are out."""
         self._newest = cycle
         if self._running is None or self._running.response_complete:
-            self._run(cycle)
+            self._running = self._due = cycle
         else:
             self.flow.pause_reading()
             self._waiting.append(cycle)
 
-    def _run(self, cycle: Cycle) -> None:
-        self._running = cycle
-        self._task = task = self.loop.create_task(cycle.run(self.app))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+    def _start(self) -> None:
+        cycle, self._due = self._due, None
+        if cycle is not None and not cycle.response_complete and not cycle.disconnected:
+            self._strand = Strand(cycle.run(self.app), self._ended)
+            self._strand.go_on()
+
+    def _ended(self, strand: Strand) -> None:
+        if self._strand is strand:
+            self._strand = None
 
     def _size_of_head(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._fields)
 
     def on_response_complete(self) -> None:
         """The running request has its answer: on to the next, or wait for one."""
@@ -204,7 +241,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
         self.flow.resume_reading()
         if self._waiting:
-            self._run(self._waiting.popleft())
+            self._running = self._due = self._waiting.popleft()
+            self.loop.call_soon(self._start)  # not from here: each answer would stand on the stack of the last one
         elif self._refusal is not None:
             self._answer_refusal(self._refusal)
 
@@ -285,7 +323,15 @@ def _take_over(cycle: Cycle) -> bool:
     return True
 
 
-def protocol_with(limits: Limits) -> type[GatewayProtocol]:
-    """The protocol class for `uvicorn.Config(http=...)`: uvicorn makes an instance a connection, so limits go by
-    class."""
-    return type("LimitedGatewayProtocol", (GatewayProtocol,), {"limits": limits})
+def protocol_with(limits: Limits) -> type[asyncio.Protocol]:
+    """What `uvicorn.Config(http=...)` makes each connection's protocol with."""
+
+    def protocol(
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> GatewayProtocol:
+        return GatewayProtocol(limits, config, server_state, _loop or asyncio.get_running_loop())
+
+    return cast("type[asyncio.Protocol]", protocol)

@@ -6,9 +6,11 @@ Nothing here is ever awaited by a request. What does not fit is dropped at once,
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from time import perf_counter, thread_time
+from time import monotonic, thread_time
 
 import msgspec
 
@@ -19,6 +21,7 @@ from proxy.errors import UpstreamFailed
 from proxy.headers import SHADOW_MARK
 from proxy.routing import Assignment, Variant, bucket_of
 from proxy.snapshot import BASIS_POINTS, AgreementSpec, ModelRoute, Target
+from proxy.strand import Strand
 from proxy.upstream import Upstreams
 from proxy.window import Lane, Window
 from proxy.windows import Windows
@@ -55,7 +58,9 @@ class Mirror:
         self._upstreams = upstreams
         self._windows = windows
         self._loads: dict[str, _Load] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._under_way: set[Strand] = set()
+        self._emptied = asyncio.Event()
         self._budget = CpuBudget()
         self._thread = ThreadPoolExecutor(1, "comparison")
 
@@ -79,16 +84,23 @@ class Mirror:
             tally.sent += 1
             load.copies += 1
             load.bytes += size
-            task = asyncio.get_running_loop().create_task(self._send(copy, shadow, load, size))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            strand = Strand(self._send(copy, shadow, load, size), self._ended)
+            self._under_way.add(strand)
+            strand.go_on()
+
+    def _ended(self, strand: Strand) -> None:
+        self._under_way.discard(strand)
+        if not self._under_way:
+            self._emptied.set()
 
     async def finish(self, seconds: float) -> None:
         """Let what is under way end within `seconds`, and cancel the rest."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=seconds)
-            for task in late:
-                task.cancel()
+        self._emptied.clear()
+        if self._under_way:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), seconds)
+        for strand in list(self._under_way):
+            strand.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _send(self, copy: Copy, shadow: Target, load: _Load, size: int) -> None:
@@ -123,20 +135,22 @@ class Mirror:
 
     async def _compared(self, copy: Copy, champion: Answer, other: Answer) -> Comparison:
         """Compare within the worker's budget of time; large answers in a thread."""
-        loop, spec = asyncio.get_running_loop(), copy.route.agreement
-        if champion.succeeded and other.succeeded and not self._budget.allows(spec.cpu_bp / BASIS_POINTS, loop.time()):
+        spec, now = copy.route.agreement, monotonic()
+        if champion.succeeded and other.succeeded and not self._budget.allows(spec.cpu_bp / BASIS_POINTS, now):
             return Comparison(skipped="cpu_budget")
         if _is_long(champion, other):
-            comparison, spent = await loop.run_in_executor(self._thread, _timed, champion, other, spec, copy.target)
+            comparison, spent = await self._loop.run_in_executor(
+                self._thread, _timed, thread_time, champion, other, spec, copy.target
+            )
         else:
-            comparison, spent = _timed(champion, other, spec, copy.target)
+            comparison, spent = _timed(monotonic, champion, other, spec, copy.target)
         self._budget.spend(spent)
         return comparison
 
     async def _exchange(self, copy: Copy, shadow: Target, lane: Lane) -> Answer | None:
         """The shadow's answer, counted in its lane; None where it failed. One try: a shadow is never retried."""
-        start = perf_counter()
-        deadline = asyncio.get_running_loop().time() + copy.route.shadow.timeout
+        start = monotonic()
+        deadline = start + copy.route.shadow.timeout
         fields = copy.fields + SHADOW_MARK
         try:
             response = await self._upstreams.send(
@@ -144,9 +158,9 @@ class Mirror:
             )
             body = await response.read_all(copy.route.agreement.max_body)
         except UpstreamFailed as failure:
-            self._windows.of(copy.route).lane(lane).observe_failure(failure.code, perf_counter() - start)
+            self._windows.of(copy.route).lane(lane).observe_failure(failure.code, monotonic() - start)
             return None
-        self._windows.of(copy.route).lane(lane).observe(response.status, perf_counter() - start)
+        self._windows.of(copy.route).lane(lane).observe(response.status, monotonic() - start)
         return Answer(response.status, response.fields, body)
 
 
@@ -155,10 +169,13 @@ def _is_long(champion: Answer, other: Answer) -> bool:
     return len(champion.body or b"") + len(other.body or b"") > _LARGE or bool(champion.encoding or other.encoding)
 
 
-def _timed(champion: Answer, other: Answer, spec: AgreementSpec, path: bytes) -> tuple[Comparison, float]:
-    """The comparison, and the seconds of this thread's that it took."""
-    start = thread_time()
-    return compare(champion, other, spec, path), thread_time() - start
+def _timed(
+    clock: Callable[[], float], champion: Answer, other: Answer, spec: AgreementSpec, path: bytes
+) -> tuple[Comparison, float]:
+    """The comparison, and the seconds that it took. A thread beside the loop's counts its own alone; in the loop's,
+    where nothing comes between, the cheaper clock says the same."""
+    start = clock()
+    return compare(champion, other, spec, path), clock() - start
 
 
 def _probed(copy: Copy) -> bool:

@@ -74,6 +74,9 @@ class Server(uvicorn.Server):
                 connection.closing = True
         await self._wait_for_clients(self.limits.linger_seconds)
         await super().shutdown(sockets)
+        for connection in self.server_state.connections:
+            if isinstance(connection, GatewayProtocol):
+                connection.transport.abort()  # late beyond all patience
 
     async def _wait_for_clients(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()

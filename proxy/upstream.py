@@ -7,6 +7,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Iterable, Sequence
+from time import monotonic
 
 from proxy.connection import Connection, Response
 from proxy.errors import (
@@ -65,10 +66,10 @@ class Pool:
         """Whether the origin keeps failing. When its time is over, one exchange at a time tries whether it does."""
         if self._failures < self._eject_after:
             return False
-        return self.loop.time() < self._ejected_until or self.under_way > 0
+        return monotonic() < self._ejected_until or self.under_way > 0
 
     async def exchange(self, head: bytes, body: bytes, deadline: float, without_body: bool = False) -> Response:
-        """Send one request and wait for the head of its answer. `deadline` is in the loop's time.
+        """Send one request and wait for the head of its answer. `deadline` is in time.monotonic's seconds.
 
         An idle connection that the server closed under the request's hands is tried once more on a new one: only
         where the connection was a reused one and no byte had come back. Raises UpstreamFailed."""
@@ -78,7 +79,7 @@ class Pool:
         except UpstreamBusy:
             raise  # our own limit says nothing of the origin
         except UpstreamFailed:
-            self._failed(self.loop.time())
+            self._failed(monotonic())
             raise
         if self._failures:
             self._failures = 0
@@ -109,7 +110,7 @@ class Pool:
         return response
 
     def _take_idle(self) -> Connection | None:
-        oldest = self.loop.time() - self._idle_expiry
+        oldest = monotonic() - self._idle_expiry
         while self._idle:
             connection = self._idle.pop()
             if connection.idle_since >= oldest and not connection.closed:
@@ -125,9 +126,9 @@ class Pool:
         if self._ticking is None:
             self._ticking = self.loop.call_later(TICK, self._tick)
         opened = False
+        attempt = self.loop.create_task(self._open_by(connection, deadline))
         try:
-            async with asyncio.timeout_at(deadline):
-                await self._open_transport(connection)
+            await attempt
             opened = not connection.closed
         except TimeoutError:
             raise UpstreamTimeout(f"{self.authority}: no connection before the deadline") from None
@@ -137,7 +138,8 @@ class Pool:
             raise UpstreamRefused(f"{self.authority}: {error}") from None
         finally:
             if not opened:
-                connection.abort()  # cancelled in its last moment, uvloop's create_connection leaves it open
+                attempt.cancel()
+                connection.abort()
         if not opened:
             raise UpstreamClosed(f"{self.authority}: closed as soon as it was open")
         return connection
@@ -154,8 +156,13 @@ class Pool:
         name = self.origin.tls.server_name or host
         await self.loop.create_connection(lambda: connection, host, port, ssl=context, server_hostname=name)
 
+    async def _open_by(self, connection: Connection, deadline: float) -> None:
+        """In a task, as a deadline of asyncio's asks for one."""
+        async with asyncio.timeout(deadline - monotonic()):
+            await self._open_transport(connection)
+
     def release(self, connection: Connection) -> None:
-        connection.idle_since = self.loop.time()
+        connection.idle_since = monotonic()
         self._idle.append(connection)
 
     def lost(self, connection: Connection) -> None:
@@ -164,14 +171,14 @@ class Pool:
             self._idle.remove(connection)
 
     def _tick(self) -> None:
-        now = self.loop.time()
+        now = monotonic()
         for connection in list(self._open):
             connection.expire(now)
         self.close_idle(now - self._idle_expiry)
         self._ticking = self.loop.call_later(TICK, self._tick) if self._open else None
 
     def close_idle(self, older_than: float) -> None:
-        """Close what has idled since before `older_than` (the loop's time): servers close theirs soon after."""
+        """Close what has idled since before `older_than`: servers close theirs soon after."""
         for connection in [c for c in self._idle if c.idle_since < older_than]:
             self._idle.remove(connection)
             connection.abort()

@@ -134,7 +134,9 @@ class LocalWorker(Hosted):
     def idle(self) -> bool:
         """Whether no exchange holds a connection: what is left in the pools is idle, and closed here."""
         self._background.call(lambda: self.worker.upstreams.retain([]))
-        return self.worker.upstreams.connections == 0 and not self.server.server_state.tasks
+        return self.worker.upstreams.connections == 0 and not any(
+            getattr(connection, "answering", False) for connection in self.server.server_state.connections
+        )
 
     def stop(self) -> None:
         super().stop()

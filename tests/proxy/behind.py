@@ -87,3 +87,8 @@ class Behind(Hosted):
     @property
     def connections(self) -> int:
         return len(self.server.server_state.connections)
+
+    @property
+    def answering(self) -> bool:
+        """Whether the application is at work on any request."""
+        return any(getattr(connection, "answering", False) for connection in self.server.server_state.connections)

@@ -1,0 +1,119 @@
+"""Work that goes on in the very call that brings what it waits for.
+
+A task of asyncio's waits for the loop's next turn at its start and after everything that it waited for; a request
+would pay for several turns. A strand starts at once and takes none. It may await a `Signal`, any future and whatever is
+built of them; what asks for the current task (`asyncio.timeout`, say) belongs in a task, which a strand may await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
+from typing import Any, Protocol
+
+
+class Awaited(Protocol):
+    """What a coroutine gives to who runs it, to be called back by: a `Signal` or a future."""
+
+    _asyncio_future_blocking: bool
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> None: ...
+
+    def remove_done_callback(self, callback: Callable[[Any], object], /) -> int: ...
+
+
+class Signal:
+    """A moment to wait for, once, by one waiter. A strand goes on within `fire`; a task, in the loop's next turn.
+
+    To a task it is a future: one that `asyncio.isfuture` knows by `_asyncio_future_blocking`."""
+
+    __slots__ = ("_asyncio_future_blocking", "_callback", "_cancelled", "_context", "_loop", "fired")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._asyncio_future_blocking = False
+        self._loop = loop
+        self._callback: Callable[[Any], object] | None = None
+        self._context: Context | None = None
+        self._cancelled = False
+        self.fired = False
+
+    def __await__(self) -> Generator[Signal, None, None]:
+        if not self.fired:
+            self._asyncio_future_blocking = True
+            yield self
+        self.result()
+
+    def fire(self) -> None:
+        """Let whoever waits go on; nobody has to wait yet."""
+        self.fired = True
+        callback, self._callback = self._callback, None
+        if callback is None:
+            return
+        if self._context is None:
+            callback(self)
+        else:
+            self._loop.call_soon(callback, self, context=self._context)
+
+    # what a future has for its task
+
+    def add_done_callback(self, callback: Callable[[Any], object], /, *, context: Context | None = None) -> None:
+        self._callback = callback
+        self._context = context
+
+    def remove_done_callback(self, callback: Callable[[Any], object], /) -> int:
+        removed = self._callback is not None
+        self._callback = None
+        return int(removed)
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def cancel(self, msg: object = None) -> bool:
+        """End the wait of a task that is cancelled."""
+        if self.fired:
+            return False
+        self._cancelled = True
+        self.fire()
+        return True
+
+    def result(self) -> None:
+        if self._cancelled:
+            raise asyncio.CancelledError
+
+
+class Strand:
+    """One run of a coroutine, which has to see to its own exceptions, as nobody else does. `ended` is called with the
+    strand when it is over."""
+
+    __slots__ = ("_awaited", "_coroutine", "_ended")
+
+    def __init__(self, coroutine: Coroutine[Any, None, None], ended: Callable[[Strand], object]) -> None:
+        self._coroutine = coroutine
+        self._ended = ended
+        self._awaited: Awaited | None = None
+
+    def go_on(self, _: object = None) -> None:
+        """Run to the next wait, or to the end."""
+        self._advance(self._coroutine.send, None)
+
+    def cancel(self) -> None:
+        """Raise asyncio.CancelledError in the coroutine, where it waits; nothing where it is over."""
+        awaited = self._awaited
+        if awaited is not None:
+            awaited.remove_done_callback(self.go_on)
+            self._advance(self._coroutine.throw, asyncio.CancelledError())
+
+    def _advance(self, step: Callable[[Any], Any], value: object) -> None:
+        self._awaited = None
+        try:
+            awaited = step(value)
+        except (StopIteration, asyncio.CancelledError):
+            self._ended(self)
+        except BaseException:
+            self._ended(self)
+            raise
+        else:
+            awaited._asyncio_future_blocking = False
+            awaited.add_done_callback(self.go_on)
+            self._awaited = awaited
