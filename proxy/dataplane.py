@@ -6,6 +6,7 @@ fraction of their time.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable
 from time import monotonic
 
@@ -131,14 +132,42 @@ class DataPlane:
         try:
             begun = await self._ask(request, "candidate", assignment.target)
         except UpstreamFailed:
-            pass
-        else:
-            if begun.response.status < 500:
-                return begun
-            self._lane(request, "candidate").observe(begun.response.status, monotonic() - begun.start)
-            begun.response.discard()
+            return await self._step_in(request)
+        if begun.response.status < 400:
+            return begun
+        if begun.response.status < 500:
+            doubted = request.route.doubt_rejections and request.method in request.route.shadow.methods
+            return await self._second_opinion(request, begun) if doubted else begun
+        self._lane(request, "candidate").observe(begun.response.status, monotonic() - begun.start)
+        begun.response.discard()
+        return await self._step_in(request)
+
+    async def _step_in(self, request: _Request) -> _Begun:
+        """The champion's answer for a candidate that failed; it has its whole deadline, as a late answer is better than
+        none. Raises UpstreamFailed."""
         self._windows.of(request.route).fallbacks += 1
         return await self._ask(request, "champion", request.route.champion, fallback=True)
+
+    async def _second_opinion(self, request: _Request, rejected: _Begun) -> _Begun:
+        """The champion's answer where it accepts what the candidate has rejected, which then is the candidate's failure
+        (MLflow's server answers 400 when the model itself crashes). Else the rejection stands: the client's fault."""
+        seconds = monotonic() - rejected.start
+        try:
+            champion = await self._ask(request, "champion", request.route.champion, fallback=True)
+        except UpstreamFailed:
+            return rejected
+        except CancelledError:
+            rejected.response.discard()
+            raise
+        if not 200 <= champion.response.status < 300:
+            champion.response.discard()
+            return rejected
+        lane = self._lane(request, "candidate")
+        lane.observe(rejected.response.status, seconds)
+        lane.blame("status_4xx")
+        rejected.response.discard()
+        self._windows.of(request.route).fallbacks += 1
+        return champion
 
     async def _ask(self, request: _Request, variant: Variant, target: Target, fallback: bool = False) -> _Begun:
         start = monotonic()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from time import monotonic
 
 from proxy.errors import UpstreamFailed
 from proxy.headers import request_head
@@ -73,7 +74,7 @@ class Probes:
 
     async def _trouble(self, origin: Origin, probe: HealthProbe) -> str:
         """What is wrong with the server, "" where nothing is."""
-        deadline = asyncio.get_running_loop().time() + probe.timeout
+        deadline = monotonic() + probe.timeout
         head = request_head("GET", probe.path.encode(), origin.authority, _FIELDS)
         try:
             response = await self._upstreams.pool(LANE, origin).exchange(head, b"", deadline)

@@ -244,6 +244,7 @@ class RecordPolicy:
 class ModelRoute:
     """All that a worker knows of one model.
 
+    With `doubt_rejections`, what the candidate answers with 4xx is asked of the champion as well.
     `max_concurrent` exchanges are under way with one version's servers at most, in each worker and each role.
     It is found by path prefix and, where they are given, by host (in lower case, without a port) and header as well.
     `epoch` is the generation at which the present step began: every sample is counted under the epoch of the snapshot
@@ -268,6 +269,7 @@ class ModelRoute:
     header: HeaderMatch | None = None
     health: HealthProbe | None = None
     max_concurrent: int = 512
+    doubt_rejections: bool = True
 
     def __post_init__(self) -> None:
         _require(_fits_header(self.model), f"route: model {self.model!r} is empty or not printable")

@@ -93,6 +93,7 @@ def routes(draw: st.DrawFn, model: str | None = None, path_prefix: str | None = 
         host=draw(st.sampled_from(["", "", "a.example", "b.example"])),
         health=draw(st.none() | st.builds(HealthProbe, st.just("/ping"), seconds, seconds)),
         max_concurrent=draw(st.integers(1, 512)),
+        doubt_rejections=draw(st.booleans()),
         header=draw(st.none() | st.builds(HeaderMatch, st.just("x-model"), st.sampled_from(["a", "b"]))),
     )
 

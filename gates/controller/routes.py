@@ -54,6 +54,7 @@ def _route(model: ModelSettings, serving: Serving, rollout: Rollout | None) -> M
         header=model.header,
         health=model.health,
         max_concurrent=model.max_concurrent,
+        doubt_rejections=model.doubt_rejections,
     )
 
 

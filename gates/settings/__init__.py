@@ -84,6 +84,7 @@ class ModelSettings:
     header: HeaderMatch | None = None
     health: HealthProbe | None = None
     max_concurrent: int = 512
+    doubt_rejections: bool = True
     percent: int | None = None
     promotion: PromotionGates = NO_GATES
     record: RecordPolicy = field(default_factory=RecordPolicy)
@@ -206,6 +207,7 @@ def _model(name: str, keys: ModelKeys, folder: Path) -> ModelSettings:
         header=keys.match.header_match(),
         health=keys.health.probe() if keys.health else None,
         max_concurrent=keys.max_concurrent,
+        doubt_rejections=keys.doubt_rejections,
         percent=keys.percent,
         promotion=keys.promotion.gates(),
         record=keys.agreement.disagreements.policy(),

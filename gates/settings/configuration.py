@@ -114,6 +114,9 @@ class ModelKeys(Keys):
     max_concurrent: Annotated[int, Field(ge=1, le=512)] = 512
     """The most exchanges that one version's servers have at once, of each worker. What is over is answered with 503 and
     Retry-After; the champion answers what is over at the candidate."""
+    doubt_rejections: bool = True
+    """Ask the champion what the candidate has answered with 4xx: where it answers 2xx, the client gets that, and the
+    rejection counts as the candidate's failure. MLflow's server answers 400 when the model itself crashes."""
     health: HealthKeys | None = None
     """How the servers are asked whether they are well. Without it, they are only passed over while they fail."""
     shadow: ShadowKeys = written({})

@@ -140,13 +140,6 @@ def test_what_the_champion_answered_for_the_candidate_is_not_copied(scene: Scene
     assert (len(scene.champion.seen), len(scene.candidate.seen), scene.window.shadow.offered) == (1, 1, 0)
 
 
-def test_a_candidate_that_rejects_is_not_answered_for(scene: Scene) -> None:
-    scene.candidate.handler = predicting(status=422)
-    answer = scene.ramped(10_000).post()
-    assert (answer.status, answer["x-penstock-variant"]) == (422, "candidate")
-    assert scene.window.fallbacks == 0
-
-
 def test_where_both_fail_the_champions_failure_is_told(background: Background, scene: Scene) -> None:
     with Scripted(background, [READ]) as upstream, refusing() as origin:
         scene.ramped(10_000, upstream, champion=target("40", origin))

@@ -80,6 +80,7 @@ def test_what_the_settings_say_of_traffic_is_passed_on() -> None:
         header=HeaderMatch("x-model", "a"),
         health=HealthProbe("/ping"),
         max_concurrent=9,
+        doubt_rejections=False,
     )
     told = snapshot_of(settings_of(settings), {MODEL: SERVING}, {}, 1).by_model[MODEL]
     assert (told.sticky, told.timeout, told.max_body) == (settings.sticky, 0.5, 7)
@@ -89,7 +90,7 @@ def test_what_the_settings_say_of_traffic_is_passed_on() -> None:
         settings.path_prefix,
     )
     assert (told.host, told.header) == (settings.host, settings.header)
-    assert (told.health, told.max_concurrent) == (settings.health, 9)
+    assert (told.health, told.max_concurrent, told.doubt_rejections) == (settings.health, 9, False)
 
 
 def test_a_version_without_servers_is_named_with_its_remedy() -> None:
