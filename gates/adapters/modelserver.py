@@ -43,12 +43,14 @@ class ModelServer:
     MLFLOW_*) are respected.
     """
 
-    def __init__(self, model: str, version: str, *, tracking_uri: str, log: Path) -> None:
+    def __init__(self, model: str, version: str, *, tracking_uri: str, log: Path, access_log: bool = False) -> None:
+        """With `access_log` every request stands in the log."""
         self.model = model
         self.version = version
         self.port = free_port()
         self._tracking_uri = tracking_uri
         self._log = log
+        self._access_log = access_log
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -68,7 +70,7 @@ class ModelServer:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(self._tracking_uri),
+                env=_environment(self._tracking_uri, self._access_log),
                 start_new_session=True,
             )
 
@@ -102,6 +104,11 @@ class ModelServer:
             process.wait()
             if process.stdin is not None:
                 process.stdin.close()
+
+    @property
+    def pid(self) -> int:
+        """The process whose children answer."""
+        return self._started().pid
 
     def resident_bytes(self) -> int | None:
         """The resident memory of both processes together, or None where there is no /proc to read it from."""
@@ -147,9 +154,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _environment(tracking_uri: str) -> dict[str, str]:
+def _environment(tracking_uri: str, access_log: bool) -> dict[str, str]:
     """Ours, with this interpreter's folder first on PATH, for MLflow starts a bare `uvicorn`."""
-    defaults = {"UVICORN_ACCESS_LOG": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    defaults = {"UVICORN_ACCESS_LOG": str(access_log).lower(), "MLFLOW_DISABLE_TELEMETRY": "true"}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return defaults | os.environ | {"PATH": path, "MLFLOW_TRACKING_URI": tracking_uri, "PYTHONUNBUFFERED": "1"}
 

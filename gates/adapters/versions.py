@@ -18,6 +18,8 @@ from gates.promotion.versions import Artifacts, Column, Signature, VersionFacts
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_SERVING_EXAMPLE = "serving_input_example.json"  # MLflow's name for it, since 2.16
+
 
 class MlflowVersions:
     """`gates.ports.Versions` over an MLflow server or database. Nothing is opened before the first call."""
@@ -60,6 +62,13 @@ class MlflowVersions:
                 trouble=trouble,
             )
 
+    def example(self, model: str, version: str) -> bytes | None:
+        """The body that MLflow keeps beside a model with an input example; None where there is none."""
+        act = f"read the input example of version {version!r} of model {model!r}"
+        with self._client_to(act) as client, self._downloaded(client, model, version) as folder:
+            file = folder / _SERVING_EXAMPLE
+            return file.read_bytes() if file.exists() else None
+
     def seal(self, model: str, version: str) -> str:
         """Note the checksum of the version's files down in its tag `artifact_sha256`; returns it.
 
@@ -76,17 +85,21 @@ class MlflowVersions:
 
     def _artifacts(self, client: MlflowClient, model: str, version: str) -> tuple[Artifacts | None, str]:
         """The version's files, or why they cannot be read: that is a lack of data, and no trouble of the registry's."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
         try:
-            location = client.get_model_version_download_uri(model, version)
-            repository = get_artifact_repository(
-                location, tracking_uri=self._tracking_uri, registry_uri=self._registry_uri
-            )
-            with tempfile.TemporaryDirectory(prefix="penstock-model-") as folder:
-                return _read(Path(repository.download_artifacts("", folder))), ""
+            with self._downloaded(client, model, version) as folder:
+                return _read(folder), ""
         except Exception as error:  # artifact stores let their own errors through
             return None, str(registry_error(error))
+
+    @contextmanager
+    def _downloaded(self, client: MlflowClient, model: str, version: str) -> Iterator[Path]:
+        """The version's files, in a folder of their own for as long as the `with` lasts."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        location = client.get_model_version_download_uri(model, version)
+        repository = get_artifact_repository(location, tracking_uri=self._tracking_uri, registry_uri=self._registry_uri)
+        with tempfile.TemporaryDirectory(prefix="penstock-model-") as folder:
+            yield Path(repository.download_artifacts("", folder))
 
     @cached_property
     def _client(self) -> MlflowClient:

@@ -16,6 +16,7 @@ from gates.exits import Exit, Failure
 from gates.ports import MetricsError, NotRegistered, RegistryError
 from gates.promotion.report import Report, StageReport
 from gates.promotion.series import SeriesGate
+from gates.promotion.staging import Measurements
 from gates.settings import NO_GATES, MlflowSettings, PromotionGates, Settings, SettingsError, load, load_promotion
 from gates.verdict import Light
 
@@ -101,10 +102,17 @@ def registry(config: Path, tracking_uri: str | None) -> MlflowVersions:
 def offline(check: Check, trial: Versions) -> StageReport:
     """Raises Failure."""
     _require(check.gates.offline, "offline")
-    _progress(f"reading versions {trial.candidate} and {trial.champion} of {trial.model}")
+    progress(f"reading versions {trial.candidate} and {trial.champion} of {trial.model}")
     with asking():
         registry = check.versions()
         return gathering.judge_offline(check.gates.offline, registry, trial.model, trial.candidate, trial.champion)
+
+
+def staging(check: Check, seen: Measurements) -> StageReport:
+    """Raises Failure."""
+    _require(check.gates.staging, "staging")
+    with check.source(check.gates.staging) as source:
+        return gathering.judge_staging(check.gates.staging, seen, source, time.time())
 
 
 def series(check: Check) -> StageReport:
@@ -221,7 +229,7 @@ def _require(gates: Sequence[object], stage: str) -> None:
         raise Failure(f"the gate file names no gates under `{stage}`: there is nothing to judge by", Exit.CONFIGURATION)
 
 
-def _progress(text: str) -> None:
+def progress(text: str) -> None:
     """To standard error, so that what is printed can be kept."""
     print(f"{text} ...", file=sys.stderr)
 

@@ -79,6 +79,58 @@ def offline(
 
 
 @app.command()
+def staging(
+    model: Model,
+    candidate: Candidate,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", show_default="a server is started here", help="A server of the version that runs."),
+    ] = None,
+    users: Annotated[int, typer.Option(min=1, metavar="N", help="How many clients at once.")] = 10,
+    rate: Annotated[float, typer.Option(min=0.01, metavar="N", help="Requests a second of each.")] = 2.0,
+    duration: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long.")] = 30.0,
+    shape: Annotated[str, typer.Option(metavar="SHAPE", help="Of the load: steady, ramp or spike.")] = "steady",
+    payload: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default="the model's input example", help="JSON, or .jsonl: one a line."),
+    ] = None,
+    path: Annotated[str, typer.Option(metavar="PATH", help="Where predictions are asked for.")] = "/invocations",
+    starts: Annotated[int, typer.Option(min=1, metavar="N", help="The last start is timed; others warm caches.")] = 2,
+    server_log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --url: the log in which each request should stand.")
+    ] = None,
+    gates: Gates = None,
+    config: Config = CONFIG,
+    tracking_uri: Tracking = None,
+    prometheus_url: PrometheusUrl = None,
+    strict: Strict = False,
+    format: Format = "text",
+    output: Output = None,
+) -> Exit:
+    """Judge a server of the version under load.
+
+    It is started with `mlflow models serve` on this machine, or runs already at --url; Locust loads it, and prints its
+    table. Latency, errors, memory, processor, cold start and logging: as the gate file asks. Of a server that was not
+    started here, memory, processor and start are not known.
+
+    \b
+      penstock gate staging --model fraud_detector --candidate 42 --users 20 --shape spike --strict
+      penstock gate staging --model fraud_detector --candidate 42 --url http://staging:5001 --payload body.json
+    """
+    from gates.adapters.load import SHAPES, Load
+    from gates.cli import checking
+    from gates.cli.staging import Server, measure
+
+    checking.require("--shape", shape, SHAPES)
+    check = checking.Check.of(model, config, gates, tracking_uri, prometheus_url)
+    load = Load(users, rate, duration, shape, path)  # type: ignore[arg-type]  # checked above
+    server = Server(url, starts, server_log)
+    version, seen = measure(check, candidate, server, load, payload)
+    report = checking.report(checking.Versions(model, version), [checking.staging(check, seen)])
+    return checking.conclude(report, format, output, strict)
+
+
+@app.command()
 def live(
     model: Annotated[str, typer.Option("--model", metavar="MODEL", help="Whose configuration names the gates.")] = "",
     gates: Gates = None,
