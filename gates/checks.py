@@ -37,7 +37,8 @@ class Gate:
     (latency), or the smallest share of compared pairs that agree (agreement). With a `margin` the candidate is measured
     against the champion: it may reach the limit, or (1 + margin) times what the champion shows, whichever is more; a
     latency may then have a limit of 0. `scope` names the stages that the gate watches. It never passes before
-    `min_requests` trials; it may fail sooner, as bad answers wait for nobody."""
+    `min_requests` trials, nor, of agreement, while less than `min_coverage` of the comparable pairs were compared; it
+    may fail sooner, as bad answers wait for nobody."""
 
     name: str
     metric: Metric
@@ -47,6 +48,7 @@ class Gate:
     margin: float | None = None
     scope: Scope = "all"
     min_requests: int = 0
+    min_coverage: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -148,9 +150,9 @@ def judge_one(gate: Gate, watch: GateWatch, window: Window, alarm_alpha: float, 
     seen = counts_of(gate, window)
     to_fail = evidence_to_fail(gate, watch, window) / threshold(alarm_alpha)
     to_pass = evidence_to_pass(gate, watch, window) / threshold(pass_alpha)
-    enough = seen.surely.trials >= gate.min_requests
+    enough = seen.surely.trials >= gate.min_requests and not too_little_covered(gate, window)
     verdict = Verdict.FAIL if to_fail >= 1 else Verdict.PASS if to_pass >= 1 and enough else Verdict.INSUFFICIENT
-    if not enough:
+    if seen.surely.trials < gate.min_requests:
         to_pass = min(to_pass, seen.surely.trials / gate.min_requests)
     return GateResult(
         gate=gate.name,
@@ -162,7 +164,7 @@ def judge_one(gate: Gate, watch: GateWatch, window: Window, alarm_alpha: float, 
         events=seen.surely.events,
         toward_pass=min(max(to_pass, 0.0), 1.0),
         toward_fail=min(max(to_fail, 0.0), 1.0),
-        reason=_reason(gate, seen, verdict),
+        reason=_reason(gate, seen, verdict) + _uncovered(gate, window, verdict),
     )
 
 
@@ -185,6 +187,23 @@ def evidence_to_pass(gate: Gate, watch: GateWatch, window: Window) -> float:
     if watch.against is not None:
         return float(either(below, watch.against.no_worse.log_evidence))
     return float(either(below, log_evidence_no_slower(*_latencies(window), gate.quantile, gate.margin)))
+
+
+def too_little_covered(gate: Gate, window: Window) -> bool:
+    """Whether so few of the pairs were compared that those few may not stand for the rest."""
+    covered = window.agreement.coverage
+    return gate.metric == "agreement" and covered is not None and covered < gate.min_coverage
+
+
+def _uncovered(gate: Gate, window: Window, verdict: Verdict) -> str:
+    """What a person has to know of an agreement that rests on part of the pairs."""
+    if verdict is not Verdict.INSUFFICIENT or not too_little_covered(gate, window):
+        return ""
+    pairs = window.agreement
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(pairs.skipped.items(), key=lambda one: -one[1]))
+    return (
+        f"; {pairs.compared} of {pairs.comparable} pairs compared, at least {gate.min_coverage:.0%} asked ({reasons})"
+    )
 
 
 def counts_of(gate: Gate, window: Window) -> Counts:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from gates.drift import Drift
 from gates.health import UNSEEN, Health
 from gates.outlook import Forecast
 from gates.verdict import GateResult, Light
@@ -26,7 +27,10 @@ class AgreementStatus:
     """The pairs compared in the present stage; `share` of them agreed, None before the first.
 
     With 95 % confidence, at all times at once, the true share lies from `low` to `high`. `noise` is the share in which
-    the champion agrees with itself, of `noise_compared` probes."""
+    the champion agrees with itself, of `noise_compared` probes.
+
+    `coverage` is the share of the comparable pairs that were compared, and `skipped` has the others by reason. The gaps
+    are each pair's largest |a - b|, in the predictions' own unit. `rows` are those of pairs whose bytes differ."""
 
     compared: int
     disagreed: int
@@ -36,6 +40,13 @@ class AgreementStatus:
     high: float = 1.0
     noise: float | None = None
     noise_compared: int = 0
+    coverage: float | None = None
+    skipped: dict[str, int] = field(default_factory=dict)
+    gap_p50: float | None = None
+    gap_p99: float | None = None
+    largest_gap: float = 0.0
+    rows: int = 0
+    rows_disagreed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,8 @@ class RolloutStatus:
     dry_run: bool = False
     stepped_down: bool = False
     overdue: bool = False
+    outputs: tuple[Drift, ...] = ()
+    """How the two versions' answers are distributed in this stage, by column."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,10 @@ def _agreement(agreement: AgreementStatus) -> Text:
         found = sorted(agreement.findings.items(), key=lambda item: -item[1])
         kinds = ", ".join(f"{plain(kind)} {count:,}" for kind, count in found)
         line.append(f"; {agreement.disagreed:,} differ: {kinds}")
+    if agreement.coverage is not None and agreement.coverage < 1:
+        reasons = ", ".join(f"{plain(why)} {count:,}" for why, count in sorted(agreement.skipped.items()))
+        line.append(f"; {_floor_percent(agreement.coverage)} of the pairs compared", style="yellow")
+        line.append(f" (not: {reasons})", style="dim")
     return line
 
 

@@ -19,8 +19,9 @@ from proxy.comparison import Answer, Comparison, compare
 from proxy.disagreements import Request, finding_of
 from proxy.errors import UpstreamFailed
 from proxy.headers import SHADOW_MARK
+from proxy.outputs import Outputs, add_outputs, outputs_of_pair, wanted
 from proxy.routing import Assignment, Variant, bucket_of
-from proxy.snapshot import BASIS_POINTS, AgreementSpec, ModelRoute, Target
+from proxy.snapshot import BASIS_POINTS, ModelRoute, Target
 from proxy.strand import Strand
 from proxy.upstream import Upstreams
 from proxy.window import Lane, Window
@@ -109,8 +110,10 @@ class Mirror:
             answer = await self._exchange(copy, shadow, _SHADOW_LANE[shadowed])
             champion, candidate = (copy.served, answer) if shadowed == "candidate" else (answer, copy.served)
             if champion is not None and candidate is not None:
-                comparison = await self._compared(copy, champion, candidate)
-                judge(self._windows.of(copy.route), copy, comparison)
+                window = self._windows.of(copy.route)
+                counted = window if wanted(window.agreement.compared) else None
+                comparison = await self._compared(copy, champion, candidate, counted)
+                judge(self._windows.of(copy.route), copy, comparison)  # once more: it changes now
                 self._record(copy, champion, candidate, comparison)
             if champion is not None and _probed(copy):
                 await self._probe(copy, champion)
@@ -133,18 +136,23 @@ class Mirror:
             comparison = await self._compared(copy, champion, again)
             self._windows.of(copy.route).noise.observe(comparison)
 
-    async def _compared(self, copy: Copy, champion: Answer, other: Answer) -> Comparison:
-        """Compare within the worker's budget of time; large answers in a thread."""
+    async def _compared(self, copy: Copy, champion: Answer, other: Answer, outputs: Window | None = None) -> Comparison:
+        """Compare within the worker's budget of time; large answers in a thread. What both answered is counted in the
+        window `outputs`."""
         spec, now = copy.route.agreement, monotonic()
         if champion.succeeded and other.succeeded and not self._budget.allows(spec.cpu_bp / BASIS_POINTS, now):
             return Comparison(skipped="cpu_budget")
+        counted = outputs is not None
         if _is_long(champion, other):
-            comparison, spent = await self._loop.run_in_executor(
-                self._thread, _timed, thread_time, champion, other, spec, copy.target
+            comparison, found, spent = await self._loop.run_in_executor(
+                self._thread, _timed, thread_time, copy, champion, other, counted
             )
         else:
-            comparison, spent = _timed(monotonic, champion, other, spec, copy.target)
+            comparison, found, spent = _timed(monotonic, copy, champion, other, counted)
         self._budget.spend(spent)
+        if outputs is not None and found is not None:
+            add_outputs(outputs.champion_outputs, found[0])
+            add_outputs(outputs.candidate_outputs, found[1])
         return comparison
 
     async def _exchange(self, copy: Copy, shadow: Target, lane: Lane) -> Answer | None:
@@ -170,12 +178,16 @@ def _is_long(champion: Answer, other: Answer) -> bool:
 
 
 def _timed(
-    clock: Callable[[], float], champion: Answer, other: Answer, spec: AgreementSpec, path: bytes
-) -> tuple[Comparison, float]:
-    """The comparison, and the seconds that it took. A thread beside the loop's counts its own alone; in the loop's,
-    where nothing comes between, the cheaper clock says the same."""
-    start = clock()
-    return compare(champion, other, spec, path), clock() - start
+    clock: Callable[[], float], copy: Copy, champion: Answer, other: Answer, counted: bool
+) -> tuple[Comparison, tuple[Outputs, Outputs] | None, float]:
+    """The comparison, what both answered where it is `counted`, and the seconds that it took. A thread beside the
+    loop's counts its own alone; in the loop's, where nothing comes between, the cheaper clock says the same."""
+    start, spec = clock(), copy.route.agreement
+    comparison, outputs = compare(champion, other, spec, copy.target), None
+    if counted and not comparison.skipped:
+        avoid = copy.fields + copy.body if copy.route.record.fields or copy.route.record.headers else b""
+        outputs = outputs_of_pair(champion, other, spec, copy.target, avoid)
+    return comparison, outputs, clock() - start
 
 
 def _probed(copy: Copy) -> bool:

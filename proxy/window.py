@@ -18,6 +18,7 @@ import msgspec
 from proxy.comparison import Comparison
 from proxy.disagreements import Disagreement, require_lawful
 from proxy.histogram import MAX_INDEX, Histogram, merge_counts
+from proxy.outputs import LAST_BUCKET, Outputs, merge_outputs
 
 Lane = Literal["champion", "candidate", "champion_shadow", "candidate_shadow"]
 _LARGEST_GAP = 1e6  # a finite sum: what is larger counts in the last bucket all the same
@@ -138,7 +139,8 @@ class ShadowTally:
 class Window:
     """All that was seen of one model during one epoch. Mutable, because the hot path adds to it in place.
 
-    `agreement` is the candidate's with the champion, `noise` the champion's with itself."""
+    `agreement` is the candidate's with the champion, `noise` the champion's with itself. The outputs are those of the
+    same sample of pairs."""
 
     champion: LaneTally = field(default_factory=LaneTally)
     candidate: LaneTally = field(default_factory=LaneTally)
@@ -148,6 +150,8 @@ class Window:
     shadow: ShadowTally = field(default_factory=ShadowTally)
     fallbacks: int = 0
     noise: AgreementTally = field(default_factory=AgreementTally)
+    champion_outputs: Outputs = field(default_factory=dict)
+    candidate_outputs: Outputs = field(default_factory=dict)
 
     def lane(self, lane: Lane) -> LaneTally:
         tally: LaneTally = getattr(self, lane)
@@ -165,6 +169,8 @@ def merge(left: Window, right: Window) -> Window:
         left.shadow.merged(right.shadow),
         left.fallbacks + right.fallbacks,
         left.noise.merged(right.noise),
+        merge_outputs(left.champion_outputs, right.champion_outputs),
+        merge_outputs(left.candidate_outputs, right.candidate_outputs),
     )
 
 
@@ -222,6 +228,11 @@ def _require_lawful(window: Window) -> None:
         _require_histogram(tally.gaps)
         if not 0 <= tally.disagreed <= tally.compared or tally.gaps.total > tally.compared:
             raise ValueError("the agreement's counts contradict each other")
+    for outputs in (window.champion_outputs, window.candidate_outputs):
+        for output in outputs.values():
+            counts += [output.missing, *output.numbers.values(), *output.labels.values()]
+            if not all(-LAST_BUCKET <= bucket <= LAST_BUCKET for bucket in output.numbers):
+                raise ValueError("an output's bucket is out of range")
     if any(count < 0 for count in counts):
         raise ValueError("a count is negative")
 

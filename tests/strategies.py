@@ -9,6 +9,7 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from proxy.comparison import Comparison
+from proxy.outputs import add_outputs, outputs_of
 from proxy.snapshot import (
     BASIS_POINTS,
     AgreementSpec,
@@ -133,6 +134,9 @@ def windows(draw: st.DrawFn) -> Window:
         window.agreement.observe(comparison)
     for comparison in draw(st.lists(comparisons, max_size=2)):
         window.noise.observe(comparison)
+    for outputs in (window.champion_outputs, window.candidate_outputs):
+        rows = draw(st.lists(st.floats() | st.sampled_from(["cat", "dog", None, {"a": 1, "b": 0.5}]), max_size=4))
+        add_outputs(outputs, outputs_of(rows, AgreementSpec()))
     for reason in draw(st.lists(st.sampled_from(["", "in_flight", "bytes"]), max_size=4)):
         window.shadow.offered += 1
         if reason:

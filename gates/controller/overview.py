@@ -9,6 +9,7 @@ from gates.controller.observer import Observer
 from gates.controller.outbox import facts_of
 from gates.controller.watch import Watch, served_in
 from gates.decision import waiting_for
+from gates.drift import drifts
 from gates.evidence import Tally, rate_band
 from gates.health import Health, champion_health
 from gates.outlook import Forecast, forecast, stage_name, warnings
@@ -79,6 +80,7 @@ def _rollout(watch: Watch, observer: Observer, route: ModelRoute) -> RolloutStat
         dry_run=terms.plan.dry_run,
         stepped_down=rollout.stepped_down,
         overdue=rollout.overdue,
+        outputs=drifts(window.champion_outputs, window.candidate_outputs),
     )
 
 
@@ -154,6 +156,13 @@ def _agreement(tally: AgreementTally, noise: AgreementTally) -> AgreementStatus:
         high=1 - band.lower,
         noise=_agreed(noise),
         noise_compared=noise.compared,
+        coverage=tally.coverage,
+        skipped=tally.skipped,
+        gap_p50=tally.gaps.quantile(0.5),
+        gap_p99=tally.gaps.quantile(0.99),
+        largest_gap=tally.largest_gap,
+        rows=tally.rows,
+        rows_disagreed=tally.rows_disagreed,
     )
 
 

@@ -80,6 +80,7 @@ BasisPoints = Annotated[int, PlainValidator(notation.basis_points), _PERCENT]
 Share = Annotated[float, PlainValidator(notation.share), _text(notation.SHARE)]
 LargestShare = Annotated[float, PlainValidator(notation.largest_share), _text(notation.SHARE)]
 SmallestShare = Annotated[float, PlainValidator(notation.smallest_share), _text(notation.SHARE)]
+Part = Annotated[float, PlainValidator(notation.part), _text(notation.SHARE)]
 Margin = Annotated[float, PlainValidator(notation.margin), _text(notation.SHARE)]
 Quantile = Annotated[float, PlainValidator(notation.quantile), _text(notation.QUANTILE)]
 

@@ -110,6 +110,13 @@ def share(value: object) -> float:
     return float(part)
 
 
+def part(value: object) -> float:
+    """0.05, of `5%`; from nothing to all."""
+    if not isinstance(value, str) or not re.fullmatch(SHARE, value) or Decimal(value.rstrip("% ")) > 100:
+        raise _expected("a percentage with its % sign, from 0% to 100%", value)
+    return float(Decimal(value.rstrip("% ")) / 100)
+
+
 def largest_share(value: object) -> float:
     """The bound of a rate, small enough that evidence can be had against it."""
     part = share(value)

@@ -202,12 +202,15 @@ class AgreementGate(_GateKeys):
     """What is watched. A gate that is named after it need not say."""
     min: kinds.SmallestShare
     """The smallest share of pairs that agree, with its % sign: 98%."""
+    min_coverage: kinds.Part = written("5%")
+    """It does not pass while less than this of the pairs that could be compared were; status says why they were not."""
 
     def gate(self, name: str) -> Gate:
         return Gate(
             name,
             "agreement",
             self.min,
+            min_coverage=self.min_coverage,
             severity=self.severity,
             scope=self.scope,
             min_requests=self.min_requests,

@@ -17,6 +17,8 @@ __all__ = ["Answer", "Comparison", "compare"]
 
 _NOT_BOTH = "not_both_succeeded"
 _AGREED = Comparison()
+_FEWEST_TO_BE_CONSTANT = 8
+_TOLD_APART = 4
 
 
 def compare(champion: Answer, candidate: Answer, spec: AgreementSpec, path: bytes = b"") -> Comparison:
@@ -84,7 +86,24 @@ def _compared(left: Predictions, right: Predictions, spec: AgreementSpec) -> Com
     if kind == "text" or (kind == "auto" and left.meaning == "text"):
         return _by_row(a, b, lambda x, y: _message_difference(x, y, walk))
     first, disagreed = walk.rows(a, b)
-    return Comparison(first, "", len(a), disagreed, walk.row, walk.largest, "", _failure(left, right, walk, first))
+    failure = _failure(left, right, walk, first)
+    if first and not failure and _is_constant(a, b):
+        first = failure = "constant_output"
+    return Comparison(first, "", len(a), disagreed, walk.row, walk.largest, "", failure)
+
+
+def _is_constant(champion: Sequence[object], candidate: Sequence[object]) -> bool:
+    """Whether the candidate says one and the same to a batch of instances that the champion tells apart: not of rare
+    labels, which a small batch may well lack."""
+    if len(candidate) < _FEWEST_TO_BE_CONSTANT or any(row != candidate[0] for row in candidate):
+        return False
+    distinct: list[object] = []
+    for row in champion:
+        if row not in distinct:
+            distinct.append(row)
+        if len(distinct) == _TOLD_APART:
+            return True
+    return False
 
 
 def _failure(left: Predictions, right: Predictions, walk: Walk, first: str) -> str:

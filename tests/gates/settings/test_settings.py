@@ -71,7 +71,7 @@ models:
     gates:
       error_rate: {max: 0.5%, against: champion, margin: 120%}
       champions: {metric: latency, against: champion}
-      patient: {metric: agreement, min: 90%, scope: bake, min_requests: 6}
+      patient: {metric: agreement, min: 90%, scope: bake, min_requests: 6, min_coverage: 20%}
       slow: {metric: latency, quantile: p99.9, max: 250ms, severity: advisory}
       median: {metric: latency, quantile: p50, max: 10ms}
       usual: {metric: latency, max: 3s}
@@ -160,11 +160,11 @@ def test_every_key_is_read(loaded: Load) -> None:
         gates=(
             Gate("error_rate", "error_rate", 0.005, margin=1.2),
             Gate("champions", "latency", 0.0, margin=0.5),
-            Gate("patient", "agreement", 0.9, scope="bake", min_requests=6),
+            Gate("patient", "agreement", 0.9, scope="bake", min_requests=6, min_coverage=0.2),
             Gate("slow", "latency", 0.25, 0.999, "advisory"),
             Gate("median", "latency", 0.01, 0.5),
             Gate("usual", "latency", 3.0, 0.99),
-            Gate("same", "agreement", 0.995),
+            Gate("same", "agreement", 0.995, min_coverage=0.05),
         ),
         budget=Budget(0.02, 0.1),
     )

@@ -413,3 +413,21 @@ def test_answers_nested_beyond_reason_are_not_compared_or_agree(depth: int) -> N
     nested = Answer(200, [JSON], b"[" * depth + b"]" * depth)
     spaced = Answer(200, [JSON], b" " + (nested.body or b""))
     assert compare(nested, spaced, SPEC).finding == ""
+
+
+@pytest.mark.parametrize(
+    ("champion", "candidate", "failure"),
+    [
+        ([0.1 * n for n in range(10)], [0.5] * 10, "constant_output"),
+        ([[0.1 * n, 1 - 0.1 * n] for n in range(10)], [[0.5, 0.5]] * 10, "constant_output"),
+        (["a", "b", "c", "d"] * 2, ["a"] * 8, "constant_output"),
+        ([0.1 * n for n in range(10)], [0.5] * 9 + [0.6], ""),
+        ([0] * 9 + [1], [0] * 10, ""),
+        ([0.1 * n for n in range(5)], [0.5] * 5, ""),
+    ],
+    ids=["numbers", "vectors", "labels", "not quite", "a rare label", "a small batch"],
+)
+def test_one_answer_to_every_instance_is_a_failure(champion: list[Any], candidate: list[Any], failure: str) -> None:
+    found = compare(_rows(*champion), _rows(*candidate), SPEC)
+    assert found.candidate_failure == failure
+    assert found.finding == (failure or found.finding) != ""

@@ -1,0 +1,148 @@
+"""How two distributions of outputs lie to each other: the population stability index, and both as bars to look at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from proxy.histogram import merge_counts
+from proxy.outputs import OutputTally, edges_of
+
+PARTS = 10
+"""Bins of the index: the champion's deciles, as the index is usual in credit scoring."""
+MOST_BARS = 24
+FEWEST = 50
+"""Values of each arm below which the index tells of chance alone: it is about (bins - 1) (1/n + 1/m) without drift."""
+_SMOOTHING = 0.5
+_TAIL = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bin: a label, or the numbers from `low` to `high`; and the share of each arm's values in it."""
+
+    label: str
+    low: float | None
+    high: float | None
+    champion: float
+    candidate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One column of the outputs. `psi` is None where too little was seen: below 0.1 is usual, above 0.25 is drift.
+
+    `counted` and `missing` are the champion's and the candidate's. `constant` tells that the candidate always says the
+    same where the champion does not."""
+
+    column: str
+    psi: float | None
+    counted: tuple[int, int]
+    missing: tuple[int, int]
+    constant: bool
+    bars: tuple[Bar, ...]
+
+
+def drifts(champion: Mapping[str, OutputTally], candidate: Mapping[str, OutputTally]) -> tuple[Drift, ...]:
+    """Each column, in the order of their names."""
+    columns = sorted(champion.keys() | candidate.keys())
+    return tuple(
+        drift(column, champion.get(column, OutputTally()), candidate.get(column, OutputTally())) for column in columns
+    )
+
+
+def drift(column: str, champion: OutputTally, candidate: OutputTally) -> Drift:
+    counted = (champion.counted, candidate.counted)
+    return Drift(
+        column,
+        psi(champion, candidate) if min(counted) >= FEWEST else None,
+        counted,
+        (champion.missing, candidate.missing),
+        counted[1] >= FEWEST and _distinct(candidate) == 1 and _distinct(champion) >= 4,
+        (*_number_bars(champion, candidate), *_label_bars(champion, candidate)),
+    )
+
+
+def psi(champion: OutputTally, candidate: OutputTally) -> float:
+    """The sum of (q - p) ln(q / p) over bins, p and q being the shares of champion and candidate (Siddiqi 2006), each
+    label a bin of its own; with half an observation more in each bin, so that an empty one is no infinity."""
+    edges = _deciles(champion.numbers)
+    pairs = _binned(champion.numbers, candidate.numbers, edges)
+    labels = champion.labels.keys() | candidate.labels.keys()
+    pairs += [(champion.labels.get(label, 0), candidate.labels.get(label, 0)) for label in sorted(labels)]
+    ours = sum(p for p, _ in pairs) + _SMOOTHING * len(pairs)
+    theirs = sum(q for _, q in pairs) + _SMOOTHING * len(pairs)
+    shares = [((p + _SMOOTHING) / ours, (q + _SMOOTHING) / theirs) for p, q in pairs]
+    return sum((q - p) * math.log(q / p) for p, q in shares)
+
+
+def _deciles(numbers: Mapping[int, int]) -> list[int]:
+    """The buckets at which the champion's next tenth begins; the first bin has no lower edge."""
+    total, seen, edges = sum(numbers.values()), 0, list[int]()
+    for bucket in sorted(numbers):
+        if seen and seen * PARTS >= total * (len(edges) + 1):
+            edges.append(bucket)
+        seen += numbers[bucket]
+    return edges
+
+
+def _binned(champion: Mapping[int, int], candidate: Mapping[int, int], edges: list[int]) -> list[tuple[int, int]]:
+    """What falls between the edges, of either; no bins without numbers."""
+    if not (champion or candidate):
+        return []
+    bounds = [-math.inf, *edges, math.inf]
+
+    def between(numbers: Mapping[int, int], low: float, high: float) -> int:
+        return sum(count for bucket, count in numbers.items() if low <= bucket < high)
+
+    return [(between(champion, low, high), between(candidate, low, high)) for low, high in pairwise(bounds)]
+
+
+def _number_bars(champion: OutputTally, candidate: OutputTally) -> list[Bar]:
+    """Bars of one width over all that either arm said, but for half a percent at each end: that is in the outermost."""
+    together = merge_counts(champion.numbers, candidate.numbers)
+    if not together:
+        return []
+    low, high = edges_of(_quantile(together, _TAIL))[0], edges_of(_quantile(together, 1 - _TAIL))[1]
+    width = (high - low) / MOST_BARS
+    counts = [[0, 0] for _ in range(MOST_BARS)]
+    for arm, tally in enumerate((champion, candidate)):
+        for bucket, count in tally.numbers.items():
+            middle = sum(edges_of(bucket)) / 2
+            counts[int(min(max((middle - low) / width, 0), MOST_BARS - 1))][arm] += count
+    totals = (max(champion.counted, 1), max(candidate.counted, 1))
+    return [
+        Bar("", low + at * width, low + (at + 1) * width, count[0] / totals[0], count[1] / totals[1])
+        for at, count in enumerate(counts)
+    ]
+
+
+def _quantile(numbers: Mapping[int, int], q: float) -> int:
+    """The bucket that holds the q-quantile."""
+    rank, seen = q * (sum(numbers.values()) - 1), 0
+    for bucket in sorted(numbers):
+        seen += numbers[bucket]
+        if seen > rank:
+            return bucket
+    raise AssertionError("there are no numbers")
+
+
+def _label_bars(champion: OutputTally, candidate: OutputTally) -> list[Bar]:
+    """The labels that are said most, and what is left together."""
+    totals = (max(champion.counted, 1), max(candidate.counted, 1))
+    shares = {
+        label: (champion.labels.get(label, 0) / totals[0], candidate.labels.get(label, 0) / totals[1])
+        for label in champion.labels.keys() | candidate.labels.keys()
+    }
+    ordered = sorted(shares, key=lambda label: (-sum(shares[label]), label))
+    bars = [Bar(label, None, None, *shares[label]) for label in ordered[:MOST_BARS]]
+    if rest := ordered[MOST_BARS:]:
+        ours, theirs = sum(shares[label][0] for label in rest), sum(shares[label][1] for label in rest)
+        bars.append(Bar("all others", None, None, ours, theirs))
+    return bars
+
+
+def _distinct(tally: OutputTally) -> int:
+    return len(tally.numbers) + len(tally.labels)

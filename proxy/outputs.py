@@ -1,0 +1,185 @@
+"""What a model answers, as a distribution: counts by bucket for numbers, by label for labels, mergeable exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from proxy.formats import Answer, Unreadable, predictions
+from proxy.histogram import merge_counts
+from proxy.snapshot import AgreementSpec
+
+WHOLE = 512
+"""The first so many pairs of a window are all counted, and then one in `THEN_ONE_IN`."""
+THEN_ONE_IN = 16
+
+MOST_VALUES = 64
+"""Rows of one answer that are counted: the first, as rows of a batch come in no order that matters."""
+MOST_COLUMNS = 8
+MOST_LABELS = 64
+LONGEST_LABEL = 40
+OTHER = "other"
+
+SUB_BUCKETS = 16
+_LEAST_EXPONENT, _MOST_EXPONENT = -19, 64
+"""Between 2 ** -20, about a millionth, and 2 ** 64; what is smaller counts as 0, what is larger in the last bucket."""
+
+
+@dataclass(slots=True)
+class OutputTally:
+    """The values of one column of a model's answers. `missing` are those that are null or NaN.
+
+    A number's bucket is 16 to each doubling, hence at most 6.25 % wide; its sign is the number's, and 0 is its own."""
+
+    missing: int = 0
+    numbers: dict[int, int] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> int:
+        return sum(self.numbers.values()) + sum(self.labels.values())
+
+    def add(self, other: OutputTally) -> None:
+        """In place. Labels beyond `MOST_LABELS` are counted together, under OTHER."""
+        self.missing += other.missing
+        for bucket, count in other.numbers.items():
+            self.numbers[bucket] = self.numbers.get(bucket, 0) + count
+        for label, count in other.labels.items():
+            if label not in self.labels and len(self.labels) >= MOST_LABELS:
+                label = OTHER
+            self.labels[label] = self.labels.get(label, 0) + count
+
+    def merged(self, other: OutputTally) -> OutputTally:
+        return OutputTally(
+            self.missing + other.missing,
+            merge_counts(self.numbers, other.numbers),
+            merge_counts(self.labels, other.labels),
+        )
+
+
+Outputs = dict[str, OutputTally]
+"""By column: "" where an answer's rows have one value each, or are vectors of which the largest place is counted."""
+
+
+def add_outputs(total: Outputs, found: Mapping[str, OutputTally]) -> None:
+    """In place. Columns beyond `MOST_COLUMNS` are let go."""
+    for column, tally in found.items():
+        if column in total or len(total) < MOST_COLUMNS:
+            total.setdefault(column, OutputTally()).add(tally)
+
+
+def merge_outputs(left: Mapping[str, OutputTally], right: Mapping[str, OutputTally]) -> Outputs:
+    return {
+        column: left.get(column, OutputTally()).merged(right.get(column, OutputTally()))
+        for column in left.keys() | right.keys()
+    }
+
+
+def bucket_of_number(number: float) -> int:
+    """0 for 0; else 1 + the bucket of the magnitude, with the number's sign."""
+    fraction, exponent = math.frexp(number if number >= 0 else -number)
+    if exponent < _LEAST_EXPONENT or not fraction:
+        return 0
+    if exponent > _MOST_EXPONENT or fraction == math.inf:
+        fraction, exponent = 0.5, _MOST_EXPONENT + 1
+    bucket = 1 + (exponent - _LEAST_EXPONENT) * SUB_BUCKETS + int((fraction - 0.5) * 2 * SUB_BUCKETS)
+    return bucket if number > 0 else -bucket
+
+
+LAST_BUCKET = 1 + (_MOST_EXPONENT + 1 - _LEAST_EXPONENT) * SUB_BUCKETS
+
+
+def edges_of(bucket: int) -> tuple[float, float]:
+    """The numbers that fall into a bucket: from the first to the second, in rising order."""
+    if bucket == 0:
+        least = 2.0 ** (_LEAST_EXPONENT - 1)
+        return -least, least
+    low, high = _magnitude(abs(bucket)), _magnitude(abs(bucket) + 1)
+    return (low, high) if bucket > 0 else (-high, -low)
+
+
+def _magnitude(bucket: int) -> float:
+    exponent, part = divmod(bucket - 1, SUB_BUCKETS)
+    return math.ldexp(0.5 + part / (2 * SUB_BUCKETS), exponent + _LEAST_EXPONENT)
+
+
+def wanted(seen: int) -> bool:
+    """Whether the pair after `seen` others is counted: told by the number alone, so that it is a fair sample, of pairs
+    that agree and of those that do not."""
+    return seen < WHOLE or seen % THEN_ONE_IN == 0
+
+
+def outputs_of_pair(
+    champion: Answer, candidate: Answer, spec: AgreementSpec, path: bytes, avoid: bytes = b""
+) -> tuple[Outputs, Outputs] | None:
+    """What both answered; None where one of them cannot be read, lest one arm be counted without the other."""
+    try:
+        left = predictions(champion, spec, path)
+        right = left if champion == candidate else predictions(candidate, spec, path)
+    except Unreadable:
+        return None
+    return outputs_of(left.rows, spec, left.meaning, avoid), outputs_of(right.rows, spec, right.meaning, avoid)
+
+
+def outputs_of(rows: Sequence[object], spec: AgreementSpec, meaning: str = "", avoid: bytes = b"") -> Outputs:
+    """The first rows of one answer. Texts count by their length, in characters; embeddings not at all.
+
+    Labels that stand in `avoid` are counted under OTHER: what must not be kept is no label to tell."""
+    if spec.kind == "embedding" or meaning == "embedding":
+        return {}
+    outputs: Outputs = {}
+    measured = spec.kind in ("numeric", "probability")
+    for row in islice(rows, MOST_VALUES):
+        for column, value in _columns(row):
+            tally = outputs.get(column)
+            if tally is None:
+                if len(outputs) >= MOST_COLUMNS:
+                    continue
+                tally = outputs[column] = OutputTally()
+            _count(tally, value, spec, measured, avoid)
+    return outputs
+
+
+def _columns(row: object) -> Iterable[tuple[str, object]]:
+    if isinstance(row, dict):
+        return [(str(name)[:LONGEST_LABEL], value) for name, value in islice(row.items(), MOST_COLUMNS)]
+    return (("", row),)
+
+
+def _count(tally: OutputTally, value: object, spec: AgreementSpec, measured: bool, avoid: bytes) -> None:
+    if isinstance(value, list):
+        value = _largest(value, spec.classes)
+    if value is None or value != value:
+        tally.missing += 1
+    elif isinstance(value, float) and (measured or spec.kind != "label" or not value.is_integer()):
+        bucket = bucket_of_number(value)
+        tally.numbers[bucket] = tally.numbers.get(bucket, 0) + 1
+    elif measured and isinstance(value, int):
+        bucket = bucket_of_number(float(min(max(value, -(2**80)), 2**80)))
+        tally.numbers[bucket] = tally.numbers.get(bucket, 0) + 1
+    elif isinstance(value, str) and (len(value) > LONGEST_LABEL or spec.kind == "text"):
+        bucket = bucket_of_number(float(len(value)))
+        tally.numbers[bucket] = tally.numbers.get(bucket, 0) + 1
+    elif isinstance(value, str | int | float):
+        label = _label(value)
+        if avoid and len(label) >= 4 and label.encode(errors="replace") in avoid:
+            label = OTHER
+        tally.labels[label] = tally.labels.get(label, 0) + 1
+
+
+def _label(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    number = int(value)  # of a whole float or a truth value, too
+    return str(number) if number.bit_length() < 128 else "a large number"
+
+
+def _largest(row: list[object], classes: Sequence[str]) -> object:
+    """A vector's most probable class by its name, or its place where the order of the classes is not declared."""
+    numbers = [item for item in row if isinstance(item, int | float) and item == item]
+    if not row or len(numbers) < len(row):
+        return None
+    place = numbers.index(max(numbers))
+    return classes[place] if len(classes) == len(row) else f"place {place}"

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gates.drift import FEWEST, MOST_BARS, drift, drifts, psi
+from proxy.outputs import OutputTally, outputs_of
+from proxy.snapshot import AgreementSpec
+
+NUMERIC = AgreementSpec(kind="numeric")
+
+
+def numbers(drawn: list[float]) -> OutputTally:
+    total = OutputTally()
+    for at in range(0, len(drawn), 50):
+        total.add(outputs_of(drawn[at : at + 50], NUMERIC)[""])
+    return total
+
+
+def normal(mean: float, seed: int, n: int = 4000) -> list[float]:
+    drawn = random.Random(seed)
+    return [drawn.gauss(mean, 1.0) for _ in range(n)]
+
+
+def test_of_labels_it_is_the_sum_by_hand() -> None:
+    ours, theirs = OutputTally(labels={"a": 80, "b": 20}), OutputTally(labels={"a": 60, "b": 40})
+    p, q = (80.5 / 101, 20.5 / 101), (60.5 / 101, 40.5 / 101)
+    by_hand = sum((b - a) * math.log(b / a) for a, b in zip(p, q, strict=True))
+    assert psi(ours, theirs) == pytest.approx(by_hand)
+
+
+def test_of_numbers_it_is_what_their_deciles_give() -> None:
+    ours, theirs = normal(0, 1), normal(0.5, 2)
+    edges = np.quantile(ours, np.linspace(0, 1, 11))
+    edges[0], edges[-1] = -np.inf, np.inf
+    p, q = (np.histogram(drawn, edges)[0] / len(drawn) for drawn in (ours, theirs))
+    expected = float(((q - p) * np.log(q / p)).sum())
+    assert psi(numbers(ours), numbers(theirs)) == pytest.approx(expected, rel=0.1)
+
+
+def test_the_same_model_has_none_and_another_has_some() -> None:
+    assert psi(numbers(normal(0, 1)), numbers(normal(0, 2))) < 0.02
+    assert psi(numbers(normal(0, 1)), numbers(normal(1, 2))) > 0.25
+
+
+def test_of_few_values_none_is_told() -> None:
+    few, many = OutputTally(labels={"a": FEWEST - 1}), OutputTally(labels={"a": FEWEST})
+    assert drift("", few, many).psi is None
+    assert drift("", many, many).psi == 0
+
+
+def test_one_answer_to_everything_is_told() -> None:
+    varied = OutputTally(numbers=dict.fromkeys(range(10), 30))
+    assert drift("", varied, OutputTally(numbers={5: 300})).constant
+    assert not drift("", varied, varied).constant
+    assert not drift("", OutputTally(labels={"a": 290, "b": 10}), OutputTally(labels={"a": 300})).constant
+
+
+@given(
+    st.dictionaries(st.integers(-900, 900), st.integers(1, 50), max_size=40),
+    st.dictionaries(st.integers(-900, 900), st.integers(1, 50), max_size=40),
+    st.dictionaries(st.text(max_size=3), st.integers(1, 9), max_size=40),
+)
+def test_bars_hold_all_that_was_counted_and_the_index_is_finite(
+    ours: dict[int, int], theirs: dict[int, int], labels: dict[str, int]
+) -> None:
+    champion, candidate = OutputTally(0, ours, labels), OutputTally(2, theirs, {})
+    (told,) = drifts({"y": champion}, {"y": candidate})
+    for arm, total in (("champion", champion.counted), ("candidate", candidate.counted)):
+        assert sum(getattr(bar, arm) for bar in told.bars) == pytest.approx(1.0 if total else 0.0)
+    assert len(told.bars) <= 2 * MOST_BARS + 1
+    assert told.psi is None or 0 <= told.psi < math.inf
+
+
+def test_one_outlier_does_not_squeeze_the_rest_into_one_bar() -> None:
+    tally = numbers([*normal(0, 1), 1e18])
+    shares = [bar.champion for bar in drift("", tally, tally).bars]
+    assert max(shares) < 0.3

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from proxy.comparison import Answer
+from proxy.outputs import (
+    LAST_BUCKET,
+    MOST_COLUMNS,
+    MOST_LABELS,
+    OTHER,
+    WHOLE,
+    OutputTally,
+    add_outputs,
+    bucket_of_number,
+    edges_of,
+    merge_outputs,
+    outputs_of,
+    outputs_of_pair,
+    wanted,
+)
+from proxy.snapshot import AgreementSpec
+from tests.strategies import json_values, specs
+
+JSON = [(b"content-type", b"application/json")]
+AUTO = AgreementSpec()
+lists = st.lists(st.floats() | st.sampled_from(["cat", "dog", 1, True, None, [0.1, 0.9]]), max_size=8)
+
+
+def measured(*numbers: float) -> OutputTally:
+    return OutputTally(numbers={bucket_of_number(number): 1 for number in numbers})
+
+
+@given(st.floats(-1e15, 1e15))
+@example(1.0)
+@example(0.5)
+@example(-0.75)
+def test_a_number_lies_between_the_edges_of_its_bucket(number: float) -> None:
+    low, high = edges_of(bucket_of_number(number))
+    assert low <= number <= high
+    assert abs(number) < 2**-19 or high - low <= 0.0625 * abs(number) * 1.07
+
+
+@given(st.floats(allow_nan=False), st.floats(allow_nan=False))
+def test_buckets_rise_with_the_numbers_and_are_bounded(one: float, other: float) -> None:
+    low, high = bucket_of_number(min(one, other)), bucket_of_number(max(one, other))
+    assert -LAST_BUCKET <= low <= high <= LAST_BUCKET
+
+
+@pytest.mark.parametrize(
+    ("rows", "spec", "expected"),
+    [
+        ([1, 1, 0], AUTO, {"": OutputTally(labels={"1": 2, "0": 1})}),
+        (["cat", True], AUTO, {"": OutputTally(labels={"cat": 1, "1": 1})}),
+        ([1.0, 0.0], AgreementSpec(kind="label"), {"": OutputTally(labels={"1": 1, "0": 1})}),
+        ([3, 4], AgreementSpec(kind="numeric"), {"": measured(3, 4)}),
+        ([None, math.nan], AUTO, {"": OutputTally(missing=2)}),
+        ([[0.2, 0.7, 0.1]], AUTO, {"": OutputTally(labels={"place 1": 1})}),
+        ([[0.2, 0.8]], AgreementSpec(kind="label", classes=("no", "yes")), {"": OutputTally(labels={"yes": 1})}),
+        ([{"y": 1, "p": 0.5}], AUTO, {"y": OutputTally(labels={"1": 1}), "p": measured(0.5)}),
+        (["x" * 50], AUTO, {"": measured(50)}),
+        ([[1.0, 2.0]], AgreementSpec(kind="embedding"), {}),
+        ([[]], AUTO, {"": OutputTally(missing=1)}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_counted_goes_by_the_values_and_the_kind(
+    rows: list[Any], spec: AgreementSpec, expected: object
+) -> None:
+    assert outputs_of(rows, spec) == expected
+
+
+@given(lists, lists, lists)
+def test_outputs_merge_exactly_in_any_order(one: list[object], other: list[object], third: list[object]) -> None:
+    a, b, c = (outputs_of(rows, AUTO) for rows in (one, other, third))
+    assert merge_outputs(a, merge_outputs(b, c)) == merge_outputs(merge_outputs(c, a), b)
+    assert merge_outputs(a, {}) == a
+
+
+@given(st.lists(json_values, max_size=6), specs)
+def test_no_rows_have_to_be_feared(rows: list[object], spec: AgreementSpec) -> None:
+    for tally in outputs_of(rows, spec).values():
+        assert tally.counted + tally.missing <= len(rows) * MOST_COLUMNS
+
+
+def test_what_is_counted_is_bounded_whatever_is_answered() -> None:
+    total = outputs_of([f"label {number}" for number in range(40)], AUTO)
+    for number in range(100):
+        add_outputs(total, outputs_of([f"more {number}", {f"column {number}": 1}], AUTO))
+    assert len(total) == MOST_COLUMNS
+    assert len(total[""].labels) == MOST_LABELS + 1
+    assert total[""].labels[OTHER] == 40 + 100 - MOST_LABELS
+
+
+def test_a_label_that_must_not_be_kept_is_counted_without_its_name() -> None:
+    assert outputs_of(["jane doe", "cat"], AUTO, avoid=b'{"name": "jane doe"}')[""].labels == {OTHER: 1, "cat": 1}
+
+
+def test_a_pair_counts_on_both_sides_or_on_neither() -> None:
+    fine, broken = Answer(200, JSON, b'{"predictions": [1]}'), Answer(200, JSON, b"{")
+    one = {"": OutputTally(labels={"1": 1})}
+    assert outputs_of_pair(fine, fine, AUTO, b"") == (one, one)
+    assert outputs_of_pair(fine, broken, AUTO, b"") is None
+    assert outputs_of_pair(broken, fine, AUTO, b"") is None
+
+
+def test_of_many_pairs_a_sample_is_counted_by_their_number_alone() -> None:
+    assert all(wanted(seen) for seen in range(WHOLE))
+    assert sum(map(wanted, range(WHOLE, WHOLE + 1600))) == 100
