@@ -41,12 +41,13 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 class _Begun(msgspec.Struct, frozen=True):
-    """An answer whose head is there: who gives it, and since when."""
+    """An answer whose head is there: who gives it, when it was asked for, and the seconds that the head took."""
 
     response: Response
     variant: Variant
     target: Target
     start: float
+    first_byte: float
     fallback: bool = False
 
 
@@ -138,7 +139,7 @@ class DataPlane:
         if begun.response.status < 500:
             doubted = request.route.doubt_rejections and request.method in request.route.shadow.methods
             return await self._second_opinion(request, begun) if doubted else begun
-        self._lane(request, "candidate").observe(begun.response.status, monotonic() - begun.start)
+        self._lane(request, "candidate").observe(begun.response.status, begun.first_byte, begun.first_byte)
         begun.response.discard()
         return await self._step_in(request)
 
@@ -151,7 +152,6 @@ class DataPlane:
     async def _second_opinion(self, request: _Request, rejected: _Begun) -> _Begun:
         """The champion's answer where it accepts what the candidate has rejected, which then is the candidate's failure
         (MLflow's server answers 400 when the model itself crashes). Else the rejection stands: the client's fault."""
-        seconds = monotonic() - rejected.start
         try:
             champion = await self._ask(request, "champion", request.route.champion, fallback=True)
         except UpstreamFailed:
@@ -163,7 +163,7 @@ class DataPlane:
             champion.response.discard()
             return rejected
         lane = self._lane(request, "candidate")
-        lane.observe(rejected.response.status, seconds)
+        lane.observe(rejected.response.status, rejected.first_byte, rejected.first_byte)
         lane.blame("status_4xx")
         rejected.response.discard()
         self._windows.of(request.route).fallbacks += 1
@@ -186,7 +186,7 @@ class DataPlane:
         except UpstreamFailed as failure:
             self._lane(request, variant).observe_failure(failure.code, monotonic() - start)
             raise
-        return _Begun(response, variant, target, start, fallback)
+        return _Begun(response, variant, target, start, monotonic() - start, fallback)
 
     async def _relay(self, request: _Request, begun: _Begun, send: ASGISendCallable) -> Answer:
         """Stream the answer to the client, and keep up to `agreement.max_body` bytes of it for the comparison.
@@ -215,7 +215,7 @@ class DataPlane:
             raise AnswerCut(f"{request.route.model} {begun.variant} {begun.target.version}: {failure}") from failure
         finally:
             response.discard()
-        self._lane(request, begun.variant).observe(response.status, monotonic() - begun.start)
+        self._lane(request, begun.variant).observe(response.status, monotonic() - begun.start, begun.first_byte)
         return Answer(
             response.status, response.fields, b"".join(kept) if size <= request.route.agreement.max_body else None
         )

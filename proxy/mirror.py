@@ -164,11 +164,12 @@ class Mirror:
             response = await self._upstreams.send(
                 lane, shadow.origins, copy.method, copy.target, fields, copy.body, deadline, copy.route.max_concurrent
             )
+            first_byte = monotonic() - start
             body = await response.read_all(copy.route.agreement.max_body)
         except UpstreamFailed as failure:
             self._windows.of(copy.route).lane(lane).observe_failure(failure.code, monotonic() - start)
             return None
-        self._windows.of(copy.route).lane(lane).observe(response.status, monotonic() - start)
+        self._windows.of(copy.route).lane(lane).observe(response.status, monotonic() - start, first_byte)
         return Answer(response.status, response.fields, body)
 
 

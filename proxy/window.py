@@ -33,15 +33,19 @@ class LaneTally:
     statuses: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     latency: Histogram = field(default_factory=Histogram)
+    first_byte: Histogram = field(default_factory=Histogram)
 
     @property
     def failures(self) -> int:
         return sum(self.errors.values())
 
-    def observe(self, status: int, seconds: float) -> None:
-        """An answer came back whole, after `seconds`. A 5xx is a failure; a 4xx alone may be the client's own fault."""
+    def observe(self, status: int, seconds: float, first_byte: float | None = None) -> None:
+        """An answer came back whole after `seconds`, and its head after `first_byte`, if that is known. A 5xx is a
+        failure; a 4xx alone may be the client's own fault."""
         self.answers += 1
         self.latency.observe(seconds)
+        if first_byte is not None:
+            self.first_byte.observe(first_byte)
         band = f"{status // 100}xx"
         self.statuses[band] = self.statuses.get(band, 0) + 1
         if status >= 500:
@@ -63,6 +67,7 @@ class LaneTally:
             merge_counts(self.statuses, other.statuses),
             merge_counts(self.errors, other.errors),
             self.latency.merged(other.latency),
+            self.first_byte.merged(other.first_byte),
         )
 
 
@@ -221,6 +226,7 @@ def _require_lawful(window: Window) -> None:
     for lane in map(window.lane, LANES):
         counts += [*lane.statuses.values(), *lane.errors.values()]
         _require_histogram(lane.latency)
+        _require_histogram(lane.first_byte)
         if lane.failures > lane.answers:
             raise ValueError("a lane's counts contradict each other")
     for tally in (window.agreement, window.noise):

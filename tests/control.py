@@ -187,7 +187,7 @@ class Worker:
         other = window.champion_shadow if route.ramp_bp else window.champion
         for number in range(requests):
             mine.observe(500 if number < failures else 200, 0.01)
-            other.observe(200, 0.01)
+            other.observe(200, 0.01, 0.005)
             window.shadow.offered += 1
             window.shadow.sent += 1
             window.agreement.observe(Comparison("number" if number < differing else "", rows=1))

@@ -127,7 +127,7 @@ def windows(draw: st.DrawFn) -> Window:
     took = st.floats(0, 1e4)
     for lane in LANES:
         for status in draw(st.lists(st.integers(200, 599), max_size=3)):
-            window.lane(lane).observe(status, draw(took))
+            window.lane(lane).observe(status, draw(took), draw(st.none() | took))
         for code in draw(st.lists(codes, max_size=2)):
             window.lane(lane).observe_failure(code, draw(took))
     for comparison in draw(st.lists(comparisons, max_size=3)):

@@ -51,6 +51,8 @@ async def test_answers_are_told_by_model_version_variant_and_role() -> None:
         assert value(series, "errors_total", **candidate, code="status_5xx") == 3
         assert value(series, "latency_seconds_count", **champion) == 20
         assert value(series, "latency_seconds_sum", **champion) == pytest.approx(0.2)
+        assert value(series, "first_byte_seconds_count", **champion) == 20
+        assert value(series, "first_byte_seconds_sum", **champion) == pytest.approx(0.1)
         assert value(series, "comparisons_total", model=MODEL, outcome="disagreed") == 2
         assert value(series, "comparisons_total", model=MODEL, outcome="agreed") == 18
         assert value(series, "shadow_total", model=MODEL, outcome="sent") == 20

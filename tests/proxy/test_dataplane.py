@@ -227,6 +227,24 @@ def test_events_come_as_they_are_sent(background: Background, scene: Scene) -> N
         assert client.read_chunk() == b""
 
 
+def test_the_time_to_the_head_is_counted_apart_from_the_whole(scene: Scene) -> None:
+    """Behind its head, the answer rests: in that time no head of the next one could come."""
+    rest = 0.3
+
+    async def slow_body(seen: Seen, send: ASGISendCallable) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": False})
+        await asyncio.sleep(rest)
+        await send({"type": "http.response.body", "body": b"{}", "more_body": False})
+
+    scene.champion.handler = scene.candidate.handler = slow_body
+    scene.routed(candidate=target("42", scene.candidate))
+    assert scene.post().body == b"{}"
+    for lane in (scene.window.champion, scene.window.candidate_shadow):
+        eventually(lambda lane=lane: lane.answers == 1)  # type: ignore[misc]
+        assert lane.first_byte.total == 1
+        assert lane.latency.sum_micros - lane.first_byte.sum_micros >= rest * 1e6 * 0.9
+
+
 def test_a_request_sees_one_snapshot(background: Background, scene: Scene) -> None:
     """The snapshot changes while it is under way: it is counted under the one that routed it."""
     held = asyncio.Event()

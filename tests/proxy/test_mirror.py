@@ -88,7 +88,7 @@ def test_while_the_candidate_serves_the_champion_gets_the_copy(scene: Scene) -> 
 @pytest.mark.parametrize("ramp", [0, 10_000])
 def test_a_candidate_that_rejects_what_the_champion_takes_has_failed(scene: Scene, ramp: int) -> None:
     scene.candidate.handler = predicting(status=400)
-    _shadowed(scene).routed(ramp_bp=ramp).post()
+    _shadowed(scene).routed(ramp_bp=ramp, doubt_rejections=False).post()
     _settled(scene, 1)
     lane = scene.window.candidate if ramp else scene.window.candidate_shadow
     assert (lane.answers, lane.statuses, lane.errors) == (1, {"4xx": 1}, {"status_4xx": 1})
