@@ -98,6 +98,7 @@ class DataPlane:
                     request.fields,
                     request.body,
                     answer,
+                    begun.first_byte,
                 )
             )
 

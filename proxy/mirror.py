@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic, thread_time
 
 import msgspec
@@ -23,17 +23,22 @@ from proxy.outputs import Outputs, add_outputs, outputs_of_pair, wanted
 from proxy.routing import Assignment, Variant, bucket_of
 from proxy.snapshot import BASIS_POINTS, ModelRoute, Target
 from proxy.strand import Strand
+from proxy.throttle import Lag, Pace, Valve
 from proxy.upstream import Upstreams
 from proxy.window import Lane, Window
 from proxy.windows import Windows
 
 _LARGE = 64 * 1024
 """Bytes of a pair from which on it is compared in a thread, where it holds up no request."""
+BEAT = 0.05
+"""Seconds between two looks at the loop."""
+LONGEST_LAG = 0.1
+"""Seconds, smoothed, by which the loop may be late before copies are held back."""
 _SHADOW_LANE: dict[Variant, Lane] = {"champion": "champion_shadow", "candidate": "candidate_shadow"}
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """One request to repeat, and the answer that its client got."""
+    """One request to repeat, and the answer that its client got, whose head came after `first_byte` seconds."""
 
     route: ModelRoute
     assignment: Assignment
@@ -42,14 +47,17 @@ class Copy(msgspec.Struct, frozen=True):
     fields: bytes
     body: bytes
     served: Answer
+    first_byte: float
 
 
 @dataclass(slots=True)
 class _Load:
-    """What one model's copies hold right now."""
+    """What one model's copies hold right now, and whether its champion can bear them."""
 
     copies: int = 0
     bytes: int = 0
+    pace: Pace = field(default_factory=lambda: Pace(monotonic()))
+    valve: Valve = field(default_factory=Valve)
 
 
 class Mirror:
@@ -62,6 +70,10 @@ class Mirror:
         self._loop = asyncio.get_running_loop()
         self._under_way: set[Strand] = set()
         self._emptied = asyncio.Event()
+        self._lag, self._valve = Lag(), Valve()
+        self._heart: asyncio.TimerHandle | None = None
+        self._offered = False  # since the last beat
+        self.throttling = True
         self._budget = CpuBudget()
         self._thread = ThreadPoolExecutor(1, "comparison")
 
@@ -73,7 +85,9 @@ class Mirror:
         policy = copy.route.shadow
         tally = self._windows.of(copy.route).shadow
         tally.offered += 1
-        load = self._loads.setdefault(copy.route.model, _Load())
+        load = self._loads.get(copy.route.model)
+        if load is None:
+            load = self._loads[copy.route.model] = _Load()
         size = len(copy.body) + len(copy.served.body or b"")
         if load.copies >= policy.max_in_flight:
             tally.drop("in_flight")
@@ -81,6 +95,8 @@ class Mirror:
             tally.drop("bytes")
         elif self._upstreams.none_is_well(_SHADOW_LANE[copy.assignment.shadow_variant], shadow.origins):
             tally.drop("ejected")
+        elif self.throttling and (reason := self._trouble(copy, load)):
+            tally.drop(reason)
         else:
             tally.sent += 1
             load.copies += 1
@@ -88,6 +104,25 @@ class Mirror:
             strand = Strand(self._send(copy, shadow, load, size), self._ended)
             self._under_way.add(strand)
             strand.go_on()
+
+    def _trouble(self, copy: Copy, load: _Load) -> str:
+        """Why this copy had better not be sent, "" where nothing speaks against it."""
+        self._offered = True
+        if self._heart is None:
+            self._heart = self._loop.call_later(BEAT, self._beat, monotonic() + BEAT)
+        if copy.assignment.variant == "champion" and load.pace.observe(copy.first_byte, monotonic()):
+            load.valve.adjust(load.pace.slow)
+        if not self._valve.lets_through():
+            return "loop_lag"
+        return "" if load.valve.lets_through() else "champion_slow"
+
+    def _beat(self, due: float) -> None:
+        """Look how late the loop comes to this, as long as there is something to mirror."""
+        self._lag.observe(monotonic() - due)
+        self._valve.adjust(self._lag.seconds > LONGEST_LAG)
+        going_on = self._offered or self._valve.share < 1
+        self._offered = False
+        self._heart = self._loop.call_later(BEAT, self._beat, monotonic() + BEAT) if going_on else None
 
     def _ended(self, strand: Strand) -> None:
         self._under_way.discard(strand)
@@ -102,6 +137,8 @@ class Mirror:
                 await asyncio.wait_for(self._emptied.wait(), seconds)
         for strand in list(self._under_way):
             strand.cancel()
+        if self._heart is not None:
+            self._heart.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _send(self, copy: Copy, shadow: Target, load: _Load, size: int) -> None:
