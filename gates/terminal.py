@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-
 from rich.console import Group, RenderableType
 from rich.constrain import Constrain
 from rich.padding import Padding
@@ -14,7 +11,6 @@ from rich.text import Text
 
 from gates.outlook import Forecast
 from gates.phases import ENDED
-from gates.ports import AuditRow
 from gates.status import AgreementStatus, ControlStatus, LaneStatus, ModelStatus, RolloutStatus
 from gates.verdict import GateResult, Light, Verdict
 from proxy.snapshot import Phase
@@ -26,7 +22,7 @@ TRAFFIC_CELLS = 36
 EVIDENCE_CELLS = 12
 _SCALE = f"{'FAIL':<{EVIDENCE_CELLS}}┃{'PASS':>{EVIDENCE_CELLS}}"
 
-_PHASES = {
+PHASES = {
     Phase.IDLE: "bold",
     Phase.SHADOW: "bold blue",
     Phase.RAMP: "bold magenta",
@@ -91,28 +87,13 @@ def workers_view(status: ControlStatus) -> Text:
     return line
 
 
-def events_view(rows: Sequence[AuditRow]) -> RenderableType:
-    """What was done, by whom and why, one after the other."""
-    if not rows:
-        return Text("nothing has happened yet", style="dim")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("when", "event", "phase", "by", "why"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("when", "event"))
-    for row in rows:
-        when = datetime.fromtimestamp(row.at).strftime("%m-%d %H:%M:%S")
-        style = next((style for phase, style in _PHASES.items() if phase == row.phase), "")
-        event, phase = Text(_words(plain(row.event))), Text(_words(plain(row.phase)), style=style)
-        table.add_row(when, event, phase, Text(plain(row.by)), Text(plain(row.reason)))
-    return table
-
-
 def plain(text: str) -> str:
     """Text from elsewhere, such as a person's reason, without what would steer the terminal."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _headline(status: ModelStatus) -> Text:
-    line = Text.assemble((_words(status.phase), _PHASES[status.phase]))
+    line = Text.assemble((words(status.phase), PHASES[status.phase]))
     if status.rollout is not None:
         line.append(f"   candidate {plain(status.rollout.candidate)}")
         line.append(f"   started by {plain(status.rollout.started_by)}", style="dim")
@@ -206,7 +187,11 @@ def _agreement(agreement: AgreementStatus) -> Text:
         reasons = ", ".join(f"{plain(why)} {count:,}" for why, count in sorted(agreement.skipped.items()))
         line.append(f"; {_floor_percent(agreement.coverage)} of the pairs compared", style="yellow")
         line.append(f" (not: {reasons})", style="dim")
-    return line
+    sure = f"\n95 % sure: from {_floor_percent(agreement.low)} to {_floor_percent(agreement.high)}"
+    if agreement.noise is not None:
+        itself = f"{_floor_percent(agreement.noise)} of {agreement.noise_compared:,}"
+        sure += f"; the champion agrees with itself in {itself}"
+    return line.append(sure, style="dim")
 
 
 def _losses(rollout: RolloutStatus) -> list[Text]:
@@ -274,7 +259,7 @@ def _cells(part: float) -> int:
     return EVIDENCE_CELLS if part >= 1 else min(round(part * EVIDENCE_CELLS), EVIDENCE_CELLS - 1)
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
     return name.replace("_", " ")
 
 

@@ -38,9 +38,10 @@ class Start(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Newest(msgspec.Struct):
-    """How many of the newest."""
+    """How many of the newest, of those of a generation and later ones."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    since: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 _TELLS = {
@@ -74,6 +75,11 @@ class People:
             Operation("GET", "/api/status", "Everything: models, workers, store.", self._status, answer=ControlStatus),
             Operation("GET", "/api/models", "All models.", self._models, answer=tuple[ModelStatus, ...]),
             Operation("GET", model, "One model, and its rollout.", self._model, answer=ModelStatus),
+            Operation(
+                *("GET", "/api/events", "What happened to all models, newest first.", self._events_of_all),
+                query=Newest,
+                answer=tuple[AuditRow, ...],
+            ),
             Operation(
                 *("GET", f"{model}/events", "What happened to the model, newest first.", self._events),
                 query=Newest,
@@ -120,7 +126,10 @@ class People:
         return self._controller.model_status(call.model)
 
     async def _events(self, call: Call) -> Sequence[AuditRow]:
-        return await self._controller.events(call.model, call.query.limit)
+        return await self._controller.events(call.model, call.query.limit, call.query.since)
+
+    async def _events_of_all(self, call: Call) -> Sequence[AuditRow]:
+        return await self._controller.events(None, call.query.limit, call.query.since)
 
     async def _pairs(self, call: Call) -> Sequence[Recorded]:
         which: Which = call.query

@@ -26,7 +26,7 @@ def reload(
     json: Json = False,
     control: Control = CONTROL,
 ) -> None:
-    """Let the control plane take up what its configuration says now.
+    """Take up what the configuration says now.
 
     It does so by itself when a file changes; this tells what came of it. A configuration that is not sound changes
     nothing, each problem is told, and the exit status is 5. SIGHUP does the same without an answer.

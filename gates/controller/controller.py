@@ -15,6 +15,7 @@ from gates.controller.observer import Observer
 from gates.controller.routes import Unroutable
 from gates.controller.steering import CoolingDown, Steering
 from gates.decision import Command, Decision
+from gates.exits import unknown
 from gates.phases import IllegalEvent
 from gates.ports import AuditRow, Clock, Recorded, Registry, RegistryError, Store, StoreError
 from gates.settings import ModelSettings, Settings
@@ -40,7 +41,7 @@ class UnknownModel(Exception):
     """The configuration names no such model."""
 
     def __init__(self, model: str, known: Iterable[str]) -> None:
-        super().__init__(f"there is no model {model!r}; there are: {', '.join(known)}")
+        super().__init__(unknown("model", model, known))
 
 
 class Controller:
@@ -249,14 +250,13 @@ class Controller:
         """Write down what changes nothing. Raises StoreError."""
         await self._steering.book.note(row)
 
-    async def trail(self, limit: int) -> Sequence[AuditRow]:
-        """The newest audit rows of all models, newest first. Raises StoreError."""
-        return await self._steering.book.history(None, limit)
+    async def events(self, model: str | None, limit: int, since: int = 0) -> Sequence[AuditRow]:
+        """The newest audit rows, of one model or of all, newest first; of a generation and later ones.
 
-    async def events(self, model: str, limit: int) -> Sequence[AuditRow]:
-        """The model's newest audit rows, newest first. Raises UnknownModel and StoreError."""
-        self._model(model)
-        return await self._steering.book.history(model, limit)
+        Raises UnknownModel and StoreError."""
+        if model is not None:
+            self._model(model)
+        return [row for row in await self._steering.book.history(model, limit) if row.generation >= since]
 
     async def disagreements(self, model: str, rollout: str = "") -> Sequence[Recorded]:
         """The pairs on record of a rollout of the model, the newest where none is named; the most severe first.
