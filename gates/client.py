@@ -67,6 +67,10 @@ class ControlClient:
         """`wish` is advance, pause, resume, rollback or promote; a rollback needs a reason. Returns as `start` does."""
         return self._post(f"{_path(name)}/rollout/{wish}", {"by": by, "reason": reason})
 
+    def revert(self, name: str, to: str, by: str, reason: str) -> ModelStatus:
+        """Another version serves from now on: "previous", "fallback", or a version. Returns as `start` does."""
+        return self._post(f"{_path(name)}/rollout/rollback", {"by": by, "reason": reason, "to": to})
+
     def reload(self, by: str, reason: str) -> Taken:
         """Let it take up what its configuration's files say now."""
         return self._decoded(self._exchange("POST", "/api/reload", {"by": by, "reason": reason}), Taken)

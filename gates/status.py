@@ -116,6 +116,11 @@ class ModelStatus:
     rollout: RolloutStatus | None
     possible: tuple[str, ...] = ()
     """What people can ask for now: start, or the wishes of `gates.phases` that the phase allows."""
+    previous: str = ""
+    """The version that served before, and the one before that; "" where none is on record."""
+    fallback: str = ""
+    warm: tuple[str, ...] = ()
+    """Those of the two that have servers: a rollback to them takes effect at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Group, RenderableType
 from rich.constrain import Constrain
 from rich.padding import Padding
@@ -65,6 +67,8 @@ def model_view(status: ModelStatus) -> RenderableType:
     parts: list[RenderableType] = [_headline(status), _traffic(status)]
     if status.rollout is not None:
         parts += [_climb(status.rollout), *_outlook(status.rollout)]
+    if status.previous:
+        parts.append(_line("back", ", ".join(_past(status))))
     if hint := _HINTS.get(status.phase):
         parts.append(_line("next", hint.format(model=status.model)))
     if status.rollout is not None:
@@ -110,6 +114,13 @@ def _traffic(status: ModelStatus) -> Text:
     if status.candidate is not None:
         line.append(f" {status.percent:g} % candidate {plain(status.candidate)}", style=CANDIDATE)
     return line
+
+
+def _past(status: ModelStatus) -> Iterator[str]:
+    """Whom `penstock rollback --to` goes back to, and whether a server of theirs is known."""
+    for name, version in (("previous", status.previous), ("fallback", status.fallback)):
+        if version:
+            yield f"{name} {version} ({'warm' if version in status.warm else 'no server is configured'})"
 
 
 def _climb(rollout: RolloutStatus) -> Text:

@@ -27,6 +27,13 @@ class Wish(msgspec.Struct, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
+class Back(Wish, forbid_unknown_fields=True):
+    """The body of a rollback. With `to`, another version serves from now on: "previous", "fallback", or a version that
+    has servers; a rollout that is under way ends."""
+
+    to: Name = ""
+
+
 class Start(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a rollout's start; `candidate` is a version, or an alias such as "@challenger". `override` starts it
     whatever the cool-down after a rollback."""
@@ -102,7 +109,7 @@ class People:
                     f"{model}/rollout/{name}",
                     tells,
                     partial(self._wish, WISHES[name]),
-                    body=Wish,
+                    body=Back if name == "rollback" else Wish,
                     answer=ModelStatus,
                 )
                 for name, tells in _TELLS.items()
@@ -145,5 +152,8 @@ class People:
         if event is Event.ROLL_BACK and not call.body.reason.strip():
             remedy = 'send {"reason": "..."}: whoever reads the history will want to know'
             raise Refusal(422, "reason_missing", "a rollback needs a reason", remedy)
+        if event is Event.ROLL_BACK and call.body.to:
+            await self._controller.revert(call.model, call.body.to, call.caller, call.body.reason)
+            return self._controller.model_status(call.model)
         await self._controller.command(call.model, Command(event, call.caller, call.body.reason))
         return self._controller.model_status(call.model)

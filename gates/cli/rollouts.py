@@ -105,14 +105,26 @@ def rollback(
     by: By,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the record.")],
     json: Json = False,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", show_default="the champion stays", help="previous, fallback or a version."),
+    ] = None,
     control: Control = CONTROL,
 ) -> None:
     """Give all traffic back to the champion, and end the rollout.
 
+    With --to, another version serves from now on, whatever is under way: the one before the champion (previous), the
+    one before that (fallback), or any that has servers.
+
     \b
       penstock rollback fraud_detector --reason "support reports odd scores"
+      penstock rollback fraud_detector --to previous --reason "wrong since last week"
     """
-    _ask(model, "rollback", by, reason, json, control)
+    if to is None:
+        _ask(model, "rollback", by, reason, json, control)
+        return
+    with client_of(control) as client:
+        _tell(client.revert(model, to, by, reason), json)
 
 
 def promote(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:

@@ -17,7 +17,7 @@ from gates.controller.steering import CoolingDown, Steering
 from gates.decision import Command, Decision
 from gates.exits import unknown
 from gates.phases import IllegalEvent
-from gates.ports import AuditRow, Clock, Recorded, Registry, RegistryError, Store, StoreError
+from gates.ports import AuditRow, Clock, Recorded, Registry, RegistryError, Serving, Store, StoreError
 from gates.settings import ModelSettings, Settings
 from gates.status import ControlStatus, ModelStatus
 from proxy.snapshot import ModelRoute, Snapshot
@@ -170,6 +170,18 @@ class Controller:
         self._model(model)
         return await self._steering.command(model, command)
 
+    async def revert(self, model: str, to: str, by: str, reason: str) -> None:
+        """Let another version serve at once: the "previous" one, the "fallback", or a version that has servers.
+
+        A rollout that is under way ends. Raises UnknownModel, NoSuchPast, AlreadyChampion, Unroutable, RegistryError
+        and StoreError."""
+        self._model(model)
+        await self._steering.revert(model, to, by, reason)
+
+    def on_pins_moved(self, tell: Callable[[Iterable[Serving]], object]) -> None:
+        """Call `tell` whenever another version serves a model; it must not block."""
+        self._steering.pins_moved = tell
+
     async def start_rollout(self, model: str, candidate: str, by: str, reason: str, override: bool = False) -> Decision:
         """Begin a trial of `candidate`, a version or an alias, under the terms that are configured now.
 
@@ -270,7 +282,8 @@ class Controller:
     # how it is done
 
     def _status_of(self, route: ModelRoute) -> ModelStatus:
-        return overview.model_status(self.snapshot, self.observer, route)
+        serving = self._steering.standing.servings[route.model]
+        return overview.model_status(self.snapshot, self.observer, route, serving, self._models[route.model].servers)
 
     async def _tick_on(self) -> None:
         """Every 0.2 s, and sooner where a push brought something new."""

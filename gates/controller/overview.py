@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from gates.controller.history import BAND_ALPHA
 from gates.controller.observer import Observer
@@ -15,7 +15,7 @@ from gates.health import Health, champion_health
 from gates.outlook import Forecast, forecast, stage_name, warnings
 from gates.phases import CLIMBING, ENDED, wishes_in
 from gates.plan import Plan
-from gates.ports import RolloutFacts
+from gates.ports import RolloutFacts, Serving
 from gates.rollout import Rollout
 from gates.status import AgreementStatus, LaneStatus, ModelStatus, RolloutStatus, StageStatus
 from gates.verdict import light
@@ -23,7 +23,11 @@ from proxy.snapshot import ModelRoute, Phase, Snapshot
 from proxy.window import LANES, AgreementTally, LaneTally
 
 
-def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute) -> ModelStatus:
+def model_status(
+    snapshot: Snapshot, observer: Observer, route: ModelRoute, serving: Serving, served: Container[str]
+) -> ModelStatus:
+    """`served` are the versions that have servers."""
+    past = (serving.previous, serving.fallback)
     watch = observer.watches.get(route.model)
     return ModelStatus(
         model=route.model,
@@ -34,6 +38,9 @@ def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute) -> M
         generation=snapshot.generation,
         rollout=None if watch is None else _rollout(watch, observer, route),
         possible=wishes_in(route.phase),
+        previous=serving.previous,
+        fallback=serving.fallback,
+        warm=tuple(version for version in past if version and version in served),
     )
 
 

@@ -103,6 +103,7 @@ class Settings:
     path: Path
     tls: DataPortTls | None = None
     prometheus: str | None = field(default=None, repr=False)
+    model_versions: Path | None = None
     trusted_peers: tuple[str, ...] = ()
     source: Source = field(default=Source(), compare=False)
     written: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -165,6 +166,7 @@ def _settings(keys: Configuration, path: Path, read: document.Document) -> Setti
         path,
         tls=keys.tls.tls(path.parent) if keys.tls else None,
         prometheus=keys.prometheus,
+        model_versions=path.parent / keys.model_versions if keys.model_versions else None,
         trusted_peers=tuple(keys.trusted_peers),
         source=read.source,
         written=MappingProxyType(dict(flat(read.value))),

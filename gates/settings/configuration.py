@@ -202,6 +202,9 @@ class Configuration(Keys):
     """Where the control plane keeps its state. A relative SQLite path starts at the current directory."""
     mlflow: MlflowKeys | None = None
     """The MLflow registry. Without it, versions are names that only this file knows."""
+    model_versions: kinds.File | None = None
+    """A file to write at each promotion and rollback: the current, previous and fallback version of each model. A
+    relative path starts at the configuration's folder."""
     prometheus: kinds.Url | None = None
     """The Prometheus server that gates with `metric: prometheus` ask, http://host:port."""
     models: dict[kinds.Name, ModelKeys]
