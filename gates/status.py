@@ -50,6 +50,17 @@ class AgreementStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceStatus:
+    """One value of a slice, in the present stage: both arms' answers, served and mirrored alike, and the pairs."""
+
+    value: str
+    champion: LaneStatus
+    candidate: LaneStatus
+    compared: int
+    disagreed: int
+
+
+@dataclass(frozen=True, slots=True)
 class StageStatus:
     """One stage of the plan. `state` is done, now, or ahead."""
 
@@ -101,6 +112,8 @@ class RolloutStatus:
     overdue: bool = False
     outputs: tuple[Drift, ...] = ()
     """How the two versions' answers are distributed in this stage, by column."""
+    slices: dict[str, tuple[SliceStatus, ...]] = field(default_factory=dict)
+    """Each declared slice's values, the busiest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from gates.phases import CLIMBING, ENDED, wishes_in
 from gates.plan import Plan
 from gates.ports import RolloutFacts, Serving
 from gates.rollout import Rollout
-from gates.status import AgreementStatus, LaneStatus, ModelStatus, RolloutStatus, StageStatus
+from gates.status import AgreementStatus, LaneStatus, ModelStatus, RolloutStatus, SliceStatus, StageStatus
 from gates.verdict import light
 from proxy.snapshot import ModelRoute, Phase, Snapshot
-from proxy.window import LANES, AgreementTally, LaneTally
+from proxy.window import LANES, AgreementTally, LaneTally, SliceTally
 
 
 def model_status(
@@ -88,6 +88,7 @@ def _rollout(watch: Watch, observer: Observer, route: ModelRoute) -> RolloutStat
         stepped_down=rollout.stepped_down,
         overdue=rollout.overdue,
         outputs=drifts(window.champion_outputs, window.candidate_outputs),
+        slices={name: tuple(_slices(values)) for name, values in sorted(window.slices.items())},
     )
 
 
@@ -146,6 +147,11 @@ def _lane(tally: LaneTally) -> LaneStatus:
     return LaneStatus(
         tally.answers, tally.failures, _millis(tally.latency.quantile(0.5)), _millis(tally.latency.quantile(0.99))
     )
+
+
+def _slices(values: Mapping[str, SliceTally]) -> Iterator[SliceStatus]:
+    for value, tally in sorted(values.items(), key=lambda one: (-one[1].champion.answers, one[0])):
+        yield SliceStatus(value, _lane(tally.champion), _lane(tally.candidate), tally.compared, tally.disagreed)
 
 
 def _millis(seconds: float | None) -> float | None:
