@@ -6,6 +6,7 @@ The matrix is the whole truth about rights. A route that it does not name cannot
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -30,6 +31,21 @@ class Role(StrEnum):
 
 Roles = frozenset[Role]
 
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks, and what that allows. `until` is in seconds since the epoch, None where it does not end."""
+
+    name: str
+    roles: Roles
+    until: float | None = None
+
+    def may(self, route: str) -> bool:
+        """Whether the matrix lets this one call the route. Raises LookupError for one that the matrix lacks."""
+        roles = allowed(route)
+        return roles is None or bool(self.roles & roles)
+
+
 ANYONE: None = None
 """No token is asked: probes, which tell nothing, and what a browser needs in order to log in."""
 READ: Roles = frozenset(Role)
@@ -48,7 +64,6 @@ MATRIX: Mapping[str, Roles | None] = {
     "GET /dashboard/{name}": ANYONE,
     "GET /api/stream": READ,
     "GET /api/status": READ,
-    "GET /api/events": READ,
     "GET /api/models": READ,
     "GET /api/models/{model}": READ,
     "GET /api/models/{model}/events": READ,
@@ -61,6 +76,9 @@ MATRIX: Mapping[str, Roles | None] = {
     f"POST {_ROLLOUT}/rollback": RETREAT,
     f"POST {_ROLLOUT}/promote": RELEASE,
     "POST /api/reload": KEEP,
+    "GET /api/session": READ,
+    "POST /api/session": ANYONE,
+    "DELETE /api/session": ANYONE,
     "GET /link/snapshot": WORK,
     "POST /link/windows": WORK,
     "GET /metrics": READ,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from uuid import uuid4
 
@@ -18,21 +18,23 @@ import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
-from gates.adapters import folderwatch, pins
+from gates.adapters import folderwatch
 from gates.adapters.clock import SystemClock
 from gates.adapters.mlflow import MlflowRegistry
 from gates.adapters.store import SqlStore
+from gates.adapters.tokens import TokenUnusable
 from gates.api import create_app
+from gates.api.guard import Guard, Sessions
+from gates.authentication import Authenticator
 from gates.controller import overview
 from gates.controller.controller import LEASE_EVERY, Controller
-from gates.controller.daemonthread import DaemonThread
 from gates.controller.errands import Errands
 from gates.controller.routes import Unroutable
 from gates.exits import Exit, Failure
-from gates.ports import Serving, StoreError
+from gates.ports import StoreError
 from gates.processes.hangup import Terminal
-from gates.processes.listening import listen
-from gates.reload import Reloader, Unsound
+from gates.processes.listening import is_loopback, listen
+from gates.reload import OPEN_PORT, Reloader, Unsound
 from gates.settings import MlflowSettings, Settings
 
 logger = logging.getLogger("penstock.control")
@@ -52,8 +54,13 @@ class Control:
     app: Starlette
 
 
-def build(settings: Settings) -> Control:
-    """Put the control plane together; nothing is opened before it runs. Raises StoreError for an impossible URL."""
+def build(settings: Settings, reachable: bool = False) -> Control:
+    """Put the control plane together; nothing is opened before it runs. `reachable` tells whether the control port can
+    be reached from other machines.
+
+    Raises StoreError for an impossible URL, and TokenUnusable."""
+    if reachable and not settings.access.required:
+        raise TokenUnusable(OPEN_PORT)
     name = f"{socket.gethostname()} (pid {os.getpid()}, {uuid4().hex[:8]})"
     store, clock = SqlStore(settings.store, name), SystemClock()
     registry = None if settings.mlflow is None else _registry(settings.mlflow)
@@ -70,16 +77,10 @@ def build(settings: Settings) -> Control:
             lambda: overview.figures(controller.observer),
             controller.errand_stored,
         )
-    if settings.model_versions is not None:
-        controller.on_pins_moved(_pinning(settings.model_versions))
-    reloader = Reloader(controller, settings, clock, folderwatch.changes)
-    return Control(store, controller, errands, reloader, create_app(controller, errands, reloader))
-
-
-def _pinning(path: Path) -> Callable[[Iterable[Serving]], object]:
-    """In a thread of its own: a folder may be on a disk that does not answer."""
-    calls = DaemonThread("pins")
-    return lambda servings: calls.submit(pins.write, path, tuple(servings))
+    authenticator = Authenticator(settings.access, os.environ, clock)
+    reloader = Reloader(controller, settings, clock, folderwatch.changes, authenticator, reachable)
+    guard = Guard(authenticator, Sessions(clock.wall, lambda: secrets.token_urlsafe(32)))
+    return Control(store, controller, errands, reloader, create_app(controller, errands, reloader, guard))
 
 
 def _registry(mlflow: MlflowSettings) -> MlflowRegistry:
@@ -95,7 +96,9 @@ def serve(settings: Settings, *, fd: int | None = None) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     listener = listen(str(settings.control)) if fd is None else socket.socket(fileno=fd)
     try:
-        uvloop.run(run(build(settings), listener))
+        uvloop.run(run(build(settings, not is_loopback(listener.getsockname()[0])), listener))
+    except TokenUnusable as error:
+        raise Failure(f"{settings.path}: {error}", Exit.CONFIGURATION) from None
     except (Unroutable, StoreError) as error:
         raise Failure(str(error), Exit.CONFIGURATION) from None
 

@@ -28,10 +28,12 @@ class ControlFailed(Failure):
 class ControlClient:
     """One control plane, by its base URL. Every method raises ControlFailed."""
 
-    def __init__(self, url: str, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, url: str, timeout: float = TIMEOUT_SECONDS, token: str = "") -> None:
+        """`token` is what the control plane is shown, if it asks for one."""
         self._url = url.rstrip("/")
+        headers = {"authorization": f"Bearer {token}"} if token else {}
         # Asked directly: a proxy that the environment names for the outside world is not on the way.
-        self._http = httpx2.Client(timeout=timeout, trust_env=False)
+        self._http = httpx2.Client(timeout=timeout, trust_env=False, headers=headers)
 
     def __enter__(self) -> Self:
         return self
@@ -47,10 +49,9 @@ class ControlClient:
     def model(self, name: str) -> ModelStatus:
         return self._get(_path(name), ModelStatus)
 
-    def events(self, name: str | None, *, since: int = 0, limit: int = 100) -> tuple[AuditRow, ...]:
-        """What happened to the model, or to all models, newest first: in a generation and in later ones."""
-        path = "/api/events" if name is None else f"{_path(name)}/events"
-        return self._get(f"{path}?since={since}&limit={limit}", tuple[AuditRow, ...])
+    def events(self, name: str) -> tuple[AuditRow, ...]:
+        """What happened to the model's rollouts, newest first."""
+        return self._get(_path(name) + "/events", tuple[AuditRow, ...])
 
     def disagreements(self, name: str, rollout: str = "", finding: str = "") -> tuple[Recorded, ...]:
         """The pairs on record of a rollout, the newest where none is named; the most severe first."""
@@ -66,10 +67,6 @@ class ControlClient:
     def ask(self, name: str, wish: str, by: str, reason: str) -> ModelStatus:
         """`wish` is advance, pause, resume, rollback or promote; a rollback needs a reason. Returns as `start` does."""
         return self._post(f"{_path(name)}/rollout/{wish}", {"by": by, "reason": reason})
-
-    def revert(self, name: str, to: str, by: str, reason: str) -> ModelStatus:
-        """Another version serves from now on: "previous", "fallback", or a version. Returns as `start` does."""
-        return self._post(f"{_path(name)}/rollout/rollback", {"by": by, "reason": reason, "to": to})
 
     def reload(self, by: str, reason: str) -> Taken:
         """Let it take up what its configuration's files say now."""

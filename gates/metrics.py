@@ -36,16 +36,24 @@ Arm = tuple[str, str, str, str]
 class Metrics(Collector):
     """All that the control plane tells Prometheus. Counters begin at what the store kept and never go back."""
 
-    def __init__(self, controller: Controller, errands: Errands | None, reloader: Reloader) -> None:
+    def __init__(
+        self, controller: Controller, errands: Errands | None, reloader: Reloader, refused: Mapping[str, int]
+    ) -> None:
+        """`refused` counts those whom the control port did not let in, by reason."""
         self._controller = controller
         self._errands = errands
         self._reloader = reloader
+        self._refused = refused
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge(
             "acting", "Whether this control plane acts, or waits for another to end.", self._controller.started
         )
         yield from self._configuration()
+        refused = CounterMetricFamily("penstock_control_refused", "Requests not let in, by reason.", labels=("reason",))
+        for reason, number in self._refused.items():
+            refused.add_metric((reason,), number)
+        yield refused
         if not self._controller.started:
             return
         ledger = self._controller.observer.ledger

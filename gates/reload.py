@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from gates.adapters.tokens import Keyring, TokenUnusable
+from gates.authentication import Authenticator
 from gates.configured import Consequence, Otherwise, Rehearsal, Taken
 from gates.controller import replay
 from gates.controller.controller import Controller
@@ -35,6 +37,11 @@ DIGITS = 12
 OUTCOMES = ("taken", "unchanged", "refused", "failed")
 """refused: the files are not sound. failed: the store could not take it up, and it is tried again."""
 
+OPEN_PORT = (
+    "access: the control port can be reached from other machines, and no tokens are configured: name bearers under "
+    "access.tokens (`penstock token new` makes a token), or bind `control` to 127.0.0.1"
+)
+
 Watch = Callable[[Callable[[], Iterable[Path]]], AsyncIterator[None]]
 
 
@@ -45,7 +52,16 @@ class Unsound(Exception):
 class Reloader:
     """Reads the files of the settings in force again: when told to, and when their folders change."""
 
-    def __init__(self, controller: Controller, settings: Settings, clock: Clock, watch: Watch) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        settings: Settings,
+        clock: Clock,
+        watch: Watch,
+        authenticator: Authenticator,
+        reachable: bool = False,
+    ) -> None:
+        """`reachable` tells whether the control port can be reached from other machines."""
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
         """How many reloads ended how."""
         self._controller = controller
@@ -53,6 +69,8 @@ class Reloader:
         self._started = settings.written
         self._clock = clock
         self._watch = watch
+        self._authenticator = authenticator
+        self._reachable = reachable
         self._seen = settings.source
         self._taken_at = clock.wall()
         self._trouble = ""
@@ -88,10 +106,11 @@ class Reloader:
         """What `reload` would do, and what the last hour's decisions would have been. Raises Unsound and StoreError."""
         try:
             settings = await self._read()
+            self._keyring(settings)
             consequences = self._controller.preview(settings)
-        except (SettingsError, Unroutable) as error:
+        except (SettingsError, Unroutable, TokenUnusable) as error:
             raise Unsound(str(error)) from None
-        history = await self._controller.events(None, MAX_ROWS)
+        history = await self._controller.trail(MAX_ROWS)
         replayed, otherwise = _under(settings, history, self._clock.wall() - LAST_HOUR)
         return Rehearsal(
             settings.source.digest != self._settings.source.digest,
@@ -132,12 +151,14 @@ class Reloader:
         changed = settings.source.digest != before.source.digest
         if changed:
             try:
+                keyring = self._keyring(settings)
                 await self._controller.adopt(settings)
-            except Unroutable as error:
+            except (Unroutable, TokenUnusable) as error:
                 raise await self._refuse(settings.source, str(error), by) from None
             except StoreError as error:
                 self._fail(settings.source, str(error))
                 raise
+            self._authenticator.follow(settings, keyring)
             self._settings, self._taken_at = settings, self._clock.wall()
         self._seen, self._trouble, self._owed = settings.source, "", False
         self.outcomes["taken" if changed else "unchanged"] += 1
@@ -151,6 +172,12 @@ class Reloader:
         if changed or known != settings.source:
             await self._tell_taken(taken, by, reason)
         return taken
+
+    def _keyring(self, settings: Settings) -> Keyring:
+        """Raises TokenUnusable, also where the settings would leave a reachable port open to all."""
+        if self._reachable and not settings.access.required:
+            raise TokenUnusable(OPEN_PORT)
+        return self._authenticator.keyring(settings)
 
     async def _tell_taken(self, taken: Taken, by: str, reason: str) -> None:
         told = "; ".join(map(str, taken.changes)) or "it says what was in force before"

@@ -14,6 +14,7 @@ from time import monotonic
 
 import uvicorn
 
+from proxy.credential import Credential
 from proxy.dataplane import DataPlane
 from proxy.gateway import Limits, protocol_with
 from proxy.headers import request_head
@@ -91,8 +92,10 @@ def build(settings: WorkerSettings) -> Worker:
 
     dataplane = DataPlane(holder, upstreams, mirror, windows, new_id, Peers(settings.trusted_peers))
 
+    credential = Credential(settings.token_file, os.environ)
+
     async def control(method: str, target: str, body: bytes, timeout: float) -> tuple[int, bytes]:
-        return await _exchange(upstreams, settings.control, method, target, body, timeout)
+        return await _exchange(upstreams, settings.control, method, target, credential.field(), body, timeout)
 
     def adopted(snapshot: Snapshot) -> None:
         upstreams.retain([settings.control, *_origins(snapshot)])
@@ -103,10 +106,10 @@ def build(settings: WorkerSettings) -> Worker:
 
 
 async def _exchange(
-    upstreams: Upstreams, origin: Origin, method: str, target: str, body: bytes, timeout: float
+    upstreams: Upstreams, origin: Origin, method: str, target: str, fields: bytes, body: bytes, timeout: float
 ) -> tuple[int, bytes]:
     deadline = monotonic() + timeout
-    head = request_head(method, target.encode(), origin.authority, b"content-length: %d\r\n" % len(body))
+    head = request_head(method, target.encode(), origin.authority, b"%bcontent-length: %d\r\n" % (fields, len(body)))
     response = await upstreams.pool("control", origin).exchange(head, body, deadline)
     return response.status, await response.read_all(MAX_SNAPSHOT) or b""
 

@@ -22,6 +22,8 @@ class WorkerSettings:
     cache: Path | None = None
     tls: ServerTls | None = None
     trusted_peers: tuple[str, ...] = ()
+    token_file: Path | None = None
+    """Holds the token that the control plane asks for, where the environment does not."""
 
     def __post_init__(self) -> None:
         if isinstance(self.listen, int) and self.listen < 3:
@@ -40,6 +42,7 @@ def parse(arguments: Sequence[str]) -> WorkerSettings:
     parser.add_argument("--tls-certificate", metavar="FILE", help="PEM; with it, the data port speaks TLS")
     parser.add_argument("--tls-key", metavar="FILE", default="", help="its key, where it is not in the same file")
     parser.add_argument("--tls-client-ca", metavar="FILE", default="", help="serve only clients that these vouch for")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="the token that the control plane asks for")
     parser.add_argument(
         "--trusted-peer",
         metavar="NETWORK",
@@ -58,6 +61,7 @@ def parse(arguments: Sequence[str]) -> WorkerSettings:
             given.cache,
             tls,
             tuple(given.trusted_peer),
+            given.token_file,
         )
     except ValueError as error:
         parser.error(str(error))

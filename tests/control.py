@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from gates.adapters import folderwatch
+from gates.api.guard import Guard, Sessions
+from gates.authentication import Authenticator
 from gates.checks import Budget, Gate
 from gates.controller.controller import Controller
 from gates.decision import Command
@@ -92,6 +94,7 @@ class Desk:
         clock: FakeClock | None = None,
         registry: FakeRegistry | None = None,
         settings: Settings | None = None,
+        reachable: bool = False,
     ) -> None:
         self.settings = settings or settings_of(*models)
         self.store = store or MemoryStore()
@@ -99,7 +102,12 @@ class Desk:
         self.registry = registry
         names = count(len(self.store.rollouts) + 1)
         self.controller = Controller(self.settings, self.store, self.clock, lambda: f"r{next(names)}", registry)
-        self.reloader = Reloader(self.controller, self.settings, self.clock, folderwatch.changes)
+        self.authenticator = Authenticator(self.settings.access, {}, self.clock)
+        self.reloader = Reloader(
+            self.controller, self.settings, self.clock, folderwatch.changes, self.authenticator, reachable
+        )
+        ids = count(1)
+        self.guard = Guard(self.authenticator, Sessions(self.clock.wall, lambda: f"s{next(ids)}"))
 
     async def __aenter__(self) -> Desk:
         await self.controller.start()

@@ -212,9 +212,6 @@ class FakeRegistry:
     ) -> None:
         self._tell("finish", facts, outcome, by, reason, at, decisions)
 
-    def revert(self, facts: RolloutFacts, by: str, reason: str, at: float) -> None:
-        self._tell("revert", facts, by, reason, at)
-
     @property
     def acts(self) -> list[str]:
         return [act for act, _, _ in self.told]

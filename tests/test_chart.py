@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ ABOUT = yaml.safe_load((CHART / "Chart.yaml").read_text())
 OLDEST = ABOUT["kubeVersion"].removeprefix(">=").removesuffix(".0-0")
 NEWEST = kubernetes_validate.latest_version()
 
+PLANES = ("control", "proxy")
+
 Manifest = dict[str, Any]
 Values = dict[str, Any]
 Objects = dict[tuple[str, str], Manifest]
@@ -37,6 +40,7 @@ PLAIN: Values = {
 ELABORATE: Values = {
     "fullnameOverride": "models",
     "imagePullSecrets": ["registry"],
+    "access": {"existingSecret": "tokens"},
     "config": {
         "penstock.yaml": "# ours\nmodels: !include models/fraud.yaml\n",
         "models/fraud.yaml": "fraud_detector: {plan: {shadow: {min_requests: 5000000}}}\n",
@@ -140,12 +144,13 @@ def test_the_default_chart_is_two_deployments_with_what_they_need(render: Render
         ("NetworkPolicy", "trial-proxy"),
         ("HorizontalPodAutoscaler", "trial-proxy"),
         ("PodDisruptionBudget", "trial-proxy"),
+        ("Secret", "trial-tokens"),
     }
 
 
 def test_what_is_switched_off_is_gone(render: Render) -> None:
     objects = render(PLAIN)
-    assert {kind for kind, _ in objects} == {"ServiceAccount", "ConfigMap", "Deployment", "Service"}
+    assert {kind for kind, _ in objects} == {"ServiceAccount", "ConfigMap", "Deployment", "Secret", "Service"}
     assert objects["Deployment", "trial-proxy"]["spec"]["replicas"] == 3
     assert {"name": "state", "emptyDir": {}} in pod(objects, "trial-control")["volumes"]
 
@@ -297,6 +302,17 @@ def test_secrets_are_referred_to_and_never_written(render: Render) -> None:
     assert container(objects, "models-control")["envFrom"] == [{"secretRef": {"name": "passwords"}}]
     assert pod(objects, "models-proxy")["imagePullSecrets"] == [{"name": "registry"}]
     assert not any(kind == "Secret" for kind, _ in objects)
+    for name in ("models-control", "models-proxy"):
+        sources = {variable["valueFrom"]["secretKeyRef"]["name"] for variable in container(objects, name)["env"]}
+        assert sources == {"tokens"}, "the chart makes no tokens where it is given some"
+
+
+def test_tokens_are_made_where_none_are_given(render: Render) -> None:
+    objects = render({})
+    made = objects["Secret", "trial-tokens"]["data"]
+    assert {len(b64decode(token)) for token in made.values()} == {43}
+    given = {name: [each["name"] for each in container(objects, f"trial-{name}")["env"]] for name in PLANES}
+    assert given == {"control": ["PENSTOCK_WORKERS_TOKEN", "PENSTOCK_ADMIN_TOKEN"], "proxy": ["PENSTOCK_WORKERS_TOKEN"]}
 
 
 def test_the_audit_trail_outlives_the_release(render: Render) -> None:

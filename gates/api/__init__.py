@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from gates.api.files import Files
+from gates.api.guard import Guard
+from gates.api.hardening import Hardened
 from gates.api.live import Live
 from gates.api.operations import Operation, mount
 from gates.api.pages import Pages
 from gates.api.people import People
 from gates.api.refusals import HANDLERS, Refusal
+from gates.api.session import Session
 from gates.api.upkeep import Upkeep
 from gates.api.workers import Workers
 from gates.controller.controller import Controller
@@ -17,7 +21,7 @@ from gates.controller.errands import Errands
 from gates.reload import Reloader
 
 
-def create_app(controller: Controller, errands: Errands | None, reloader: Reloader) -> Starlette:
+def create_app(controller: Controller, errands: Errands | None, reloader: Reloader, guard: Guard) -> Starlette:
     """The app over a controller that somebody else runs."""
 
     def require_acting() -> None:
@@ -29,12 +33,11 @@ def create_app(controller: Controller, errands: Errands | None, reloader: Reload
         cause = controller.store_trouble or "it has only just begun"
         raise Refusal(503, "not_started", f"the control plane has not started yet: {cause}", "try again soon")
 
-    return Starlette(
-        routes=mount(_operations(controller, errands, reloader), require_acting), exception_handlers=HANDLERS
-    )
+    routes = mount(_operations(controller, errands, reloader, guard), guard, require_acting)
+    return Starlette(routes=routes, exception_handlers=HANDLERS, middleware=[Middleware(Hardened)])
 
 
-def _operations(controller: Controller, errands: Errands | None, reloader: Reloader) -> list[Operation]:
+def _operations(controller: Controller, errands: Errands | None, reloader: Reloader, guard: Guard) -> list[Operation]:
     people = People(controller, errands, reloader)
     return [
         *Pages().operations(),
@@ -42,5 +45,6 @@ def _operations(controller: Controller, errands: Errands | None, reloader: Reloa
         *Live(controller, people.look).operations(),
         *Workers(controller).operations(),
         *Files(reloader).operations(),
-        *Upkeep(controller, errands, reloader).operations(),
+        *Session(guard).operations(),
+        *Upkeep(controller, errands, reloader, guard).operations(),
     ]

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gates.access import allowed
+from gates.access import Identity, allowed
+from gates.api.guard import Guard
 from gates.api.refusals import Refusal
 
 JSON = "application/json"
@@ -29,8 +30,12 @@ class Call:
     """One request of an operation, read and found lawful: `query` and `body` are of the operation's types."""
 
     request: Request
+    identity: Identity
     query: Any
     body: Any
+
+    known: bool = False
+    """Whether the identity was told by a token."""
 
     @property
     def model(self) -> str:
@@ -38,16 +43,18 @@ class Call:
 
     @property
     def caller(self) -> str:
-        """Who asks, for the record: what the body says, or else where the request comes from."""
+        """Who asks, for the record. Where tokens are asked for, the token's name stands first, whatever the body says;
+        where they are not, the body is believed."""
         said: str = getattr(self.body, "by", "")
-        client = self.request.client
-        return said or (f"someone at {client.host}" if client else "someone")
+        if not said or said == self.identity.name:
+            return self.identity.name
+        return f"{self.identity.name} (for {said})" if self.known else said
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """`query` and `body` are the msgspec types of what is asked, `answer` that of what `act` returns, a JSON value;
-    where it is None, `act` returns the Response itself, of the `media` type.
+    where it is None, `act` returns the Response itself, of the `media` type. It may do so in any case.
 
     A body without a type is `act`'s own to read. `any_time` operations are answered before the control plane acts,
     too."""
@@ -68,42 +75,28 @@ class Operation:
         """Its name in the matrix of rights."""
         return f"{self.method} {self.path}"
 
-    @property
-    def changes(self) -> bool:
-        return self.method not in ("GET", "HEAD")
 
-
-def mount(operations: Iterable[Operation], require_acting: Callable[[], None]) -> list[Route]:
+def mount(operations: Iterable[Operation], guard: Guard, require_acting: Callable[[], None]) -> list[Route]:
     """The routes. Raises LookupError for an operation that the matrix of rights does not name.
 
     `require_acting` raises Refusal while this control plane does not act."""
-    return [_route(operation, require_acting) for operation in operations]
+    return [_route(operation, guard, require_acting) for operation in operations]
 
 
-def _route(operation: Operation, require_acting: Callable[[], None]) -> Route:
+def _route(operation: Operation, guard: Guard, require_acting: Callable[[], None]) -> Route:
     allowed(operation.route)
 
     async def endpoint(request: Request) -> Response:
-        if operation.changes:
-            _require_own_page(request)
+        identity = await guard.admit(request, operation.route)
         if not operation.any_time:
             require_acting()
-        call = Call(request, _query(request, operation.query), await _body(request, operation.body))
-        answer = await operation.act(call)
-        if operation.answer is None:
-            assert isinstance(answer, Response)
+        query, body = _query(request, operation.query), await _body(request, operation.body)
+        answer = await operation.act(Call(request, identity, query, body, guard.required))
+        if isinstance(answer, Response):
             return answer
         return Response(msgspec.json.encode(answer), operation.status, media_type=JSON)
 
     return Route(operation.path, endpoint, methods=[operation.method])
-
-
-def _require_own_page(request: Request) -> None:
-    """A browser says where a POST comes from: a page from elsewhere may not steer a control plane that its reader can
-    reach."""
-    origin = request.headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-        raise Refusal(403, "foreign_origin", f"a page of {origin} may not change anything here")
 
 
 def _query(request: Request, kind: type[msgspec.Struct] | None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gates.controller.controller import UnknownModel
-from gates.controller.revert import NoSuchPast
 from gates.controller.routes import Unroutable
 from gates.controller.steering import AlreadyChampion, CoolingDown
 from gates.phases import IllegalEvent
@@ -29,6 +28,7 @@ class Refusal(Exception):
     error: str
     message: str
     remedy: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
@@ -43,7 +43,7 @@ def refused(refusal: Refusal) -> Response:
     """Behind an address of many control planes, another one may do what this one cannot: the next try is to be a new
     connection."""
     body = msgspec.json.encode(Problem(refusal.error, refusal.message, refusal.remedy))
-    response = Response(body, refusal.status, media_type="application/json")
+    response = Response(body, refusal.status, dict(refusal.headers), media_type="application/json")
     if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["connection"] = "close"
     return response
@@ -76,7 +76,6 @@ HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     HTTPException: _handle_http,
     UnknownModel: _handler(404, "unknown_model"),
     AlreadyChampion: _handler(409, "already_champion", "name another version"),
-    NoSuchPast: _handler(409, "no_such_past"),
     CoolingDown: _handler(409, "cooling_down", "wait, or start it all the same: --override, `override` in the API"),
     IllegalEvent: _handler(409, "illegal_event", "once a rollout has ended, another can be started"),
     Unsound: _handler(422, "bad_configuration", "mend the files; the last good configuration stays in force"),

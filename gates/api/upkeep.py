@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.responses import PlainTextResponse, Response
 
+from gates.api.guard import Guard
 from gates.api.operations import Call, Operation
 from gates.controller.controller import Controller
 from gates.controller.errands import Errands
@@ -19,10 +20,10 @@ TEXT = "text/plain"
 class Upkeep:
     """Metrics and probes are answered by a control plane that waits, too."""
 
-    def __init__(self, controller: Controller, errands: Errands | None, reloader: Reloader) -> None:
+    def __init__(self, controller: Controller, errands: Errands | None, reloader: Reloader, guard: Guard) -> None:
         self._controller = controller
         self._registry = CollectorRegistry()
-        self._registry.register(Metrics(controller, errands, reloader))
+        self._registry.register(Metrics(controller, errands, reloader, guard.refused))
 
     def operations(self) -> list[Operation]:
         return [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gates.cli.asking import client_of, print_json
+from gates.cli.asking import asking, client_of, print_json
 from gates.cli.options import CONTROL, Control, Json, Model
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ SHOWN = 400
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(disagreements)
+    app.command()(asking(disagreements))
 
 
 def disagreements(

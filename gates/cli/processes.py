@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 from urllib.parse import urlsplit
 
 import typer
@@ -15,6 +15,9 @@ from gates.cli.configuration import load
 from gates.cli.options import CONFIG, CONTROL, Config, Control
 from gates.exits import Exit, Failure
 from gates.processes.interpreter import command
+
+if TYPE_CHECKING:
+    from gates.settings import Settings
 
 SNAPSHOT = "penstock.snapshot.json"
 # Each worker fills a core; beyond a few of them the models behind are what is slow.
@@ -48,6 +51,7 @@ def serve(
       penstock serve --config config/penstock.yaml --workers 2
     """
     settings = load(config)
+    _require_guarded(settings)
     cache = snapshot_cache(settings.store, state_dir)
     _become(
         "gates.processes.supervisor",
@@ -92,6 +96,9 @@ def proxy(
     tls_client_ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Serve only clients whose certificate is of these authorities.")
     ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Holds the token that the control plane asks for.")
+    ] = None,
     trusted_peer: Annotated[
         list[str] | None,
         typer.Option(metavar="NETWORK", help="Whose x-forwarded-* is believed, such as 10.0.0.0/8; may be repeated."),
@@ -99,7 +106,8 @@ def proxy(
 ) -> NoReturn:
     """Run the proxy alone; its control plane runs elsewhere.
 
-    TLS files are taken up anew when they change; connections that are there go on.
+    Where that asks for tokens, it is shown that of a service_account: from --token-file, PENSTOCK_WORKERS_TOKEN or
+    PENSTOCK_TOKEN. TLS files are taken up anew when they change; connections that are there go on.
 
     \b
       penstock proxy --control http://penstock-control:9080 --listen 0.0.0.0:8080
@@ -114,6 +122,7 @@ def proxy(
     if (tls_key or tls_client_ca) and tls_certificate is None:
         raise Failure("--tls-key and --tls-client-ca need --tls-certificate", Exit.USAGE)
     options = [*_tls(tls_certificate, tls_key, tls_client_ca), *_trusting(trusted_peer or ())]
+    options += ["--token-file", str(token_file)] if token_file else []
     if workers > 1:
         many = ("--listen", listen, "--workers", str(workers))
         _become("gates.processes.supervisor", "--control", control, *many, "--cache", str(cache), "--", *options)
@@ -142,6 +151,16 @@ def demo(
     from gates.demo.run import run
 
     return run(keep=keep, directory=directory, summary=summary)
+
+
+def _require_guarded(settings: Settings) -> None:
+    """Told before anything is started. Raises Failure."""
+    from gates.processes.listening import is_loopback
+
+    if not settings.access.required and not is_loopback(settings.control.host):
+        remedy = "name bearers under access.tokens (`penstock token new` makes a token), or bind it to 127.0.0.1"
+        cause = f"control: {settings.control} can be reached from other machines, and no tokens are configured"
+        raise Failure(f"{settings.path}: {cause}: {remedy}", Exit.CONFIGURATION)
 
 
 def snapshot_cache(store: str, state_dir: Path | None) -> Path:

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gates.cli.asking import print_json
 from gates.cli.gate import Tracking
-from gates.cli.options import CONFIG, Config, Json, Model
+from gates.cli.options import CONFIG, Config, Model
 
 app = typer.Typer(help="Keep the model registry in order.", rich_markup_mode=None)
 
@@ -16,9 +15,7 @@ Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version numbe
 
 
 @app.command()
-def seal(
-    model: Model, version: Version, json: Json = False, config: Config = CONFIG, tracking_uri: Tracking = None
-) -> None:
+def seal(model: Model, version: Version, config: Config = CONFIG, tracking_uri: Tracking = None) -> None:
     """Note the checksum of a version's files down, in its tag artifact_sha256.
 
     Best done where the version is registered. The gate `checksums` tells later whether the files are still the same.
@@ -31,8 +28,4 @@ def seal(
     versions = checking.registry(config, tracking_uri)
     with checking.asking():
         found = versions.resolve(model, version)
-        sealed = versions.seal(model, found)
-    if json:
-        print_json({"model": model, "version": found, "artifact_sha256": sealed})
-    else:
-        print(f"{model} {found}: {sealed}")
+        print(f"{model} {found}: {versions.seal(model, found)}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gates.cli.asking import asking, client_of, print_json
 from gates.cli.options import CONTROL, By, Control, Json, Reason
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(reload)
+    app.command()(asking(reload))
 
 
 def reload(
@@ -35,8 +36,6 @@ def reload(
       penstock reload --dry-run
       penstock reload --reason "gates as agreed on Monday"
     """
-    from gates.cli.asking import client_of, print_json
-
     with client_of(control) as client:
         told = client.rehearse() if dry_run else client.reload(by, reason)
     if json:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gates.cli.asking import client_of, print_json
-from gates.cli.options import CONTROL, By, Control, Json, Model, ModelOrAll, Reason
-from gates.exits import Exit, Failure, unknown
+from gates.cli.asking import asking, client_of, print_json
+from gates.cli.options import CONTROL, By, Control, Json, Model, Reason
+from gates.exits import Exit, Failure
 
 if TYPE_CHECKING:
     from gates.client import ControlClient
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     for command in (status, start, advance, pause, resume, rollback, promote, events):
-        app.command()(command)
+        app.command()(asking(command))
 
 
 def status(
-    model: ModelOrAll = None,
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", show_default="all of them")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on showing it, until Ctrl-C.")] = False,
     json: Json = False,
     control: Control = CONTROL,
@@ -54,7 +54,6 @@ def start(
     candidate: Annotated[str, typer.Option(metavar="VERSION", help="A version that the configuration serves.")],
     reason: Reason = "",
     override: Annotated[bool, typer.Option("--override", help="Whatever the cool-down after a rollback.")] = False,
-    json: Json = False,
     control: Control = CONTROL,
 ) -> None:
     """Start a rollout, with copies of the traffic first.
@@ -66,10 +65,10 @@ def start(
       penstock start fraud_detector --candidate 42
     """
     with client_of(control) as client:
-        _tell(client.start(model, candidate, by, reason, override), json)
+        _tell(client.start(model, candidate, by, reason, override))
 
 
-def advance(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:
+def advance(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
     """Go on to the next stage now; also: approve it.
 
     Whatever the present stage still needs is passed over, and the record says by whom.
@@ -77,10 +76,10 @@ def advance(model: Model, by: By, reason: Reason = "", json: Json = False, contr
     \b
       penstock advance fraud_detector --reason "reviewed with the risk team"
     """
-    _ask(model, "advance", by, reason, json, control)
+    _ask(model, "advance", by, reason, control)
 
 
-def pause(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:
+def pause(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
     """Hold the rollout where it is.
 
     The gates go on watching, and can still roll it back.
@@ -88,46 +87,33 @@ def pause(model: Model, by: By, reason: Reason = "", json: Json = False, control
     \b
       penstock pause fraud_detector --reason "deploy freeze"
     """
-    _ask(model, "pause", by, reason, json, control)
+    _ask(model, "pause", by, reason, control)
 
 
-def resume(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:
+def resume(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
     """Let a paused rollout go on.
 
     \b
       penstock resume fraud_detector
     """
-    _ask(model, "resume", by, reason, json, control)
+    _ask(model, "resume", by, reason, control)
 
 
 def rollback(
     model: Model,
     by: By,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the record.")],
-    json: Json = False,
-    to: Annotated[
-        str | None,
-        typer.Option(metavar="VERSION", show_default="the champion stays", help="previous, fallback or a version."),
-    ] = None,
     control: Control = CONTROL,
 ) -> None:
     """Give all traffic back to the champion, and end the rollout.
 
-    With --to, another version serves from now on, whatever is under way: the one before the champion (previous), the
-    one before that (fallback), or any that has servers.
-
     \b
       penstock rollback fraud_detector --reason "support reports odd scores"
-      penstock rollback fraud_detector --to previous --reason "wrong since last week"
     """
-    if to is None:
-        _ask(model, "rollback", by, reason, json, control)
-        return
-    with client_of(control) as client:
-        _tell(client.revert(model, to, by, reason), json)
+    _ask(model, "rollback", by, reason, control)
 
 
-def promote(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:
+def promote(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
     """Make the candidate the champion now.
 
     Whatever the plan still asks for is passed over, and the record says by whom.
@@ -135,7 +121,7 @@ def promote(model: Model, by: By, reason: Reason = "", json: Json = False, contr
     \b
       penstock promote fraud_detector --reason "hotfix, tested by hand"
     """
-    _ask(model, "promote", by, reason, json, control)
+    _ask(model, "promote", by, reason, control)
 
 
 def events(model: Model, json: Json = False, control: Control = CONTROL) -> None:
@@ -148,14 +134,14 @@ def events(model: Model, json: Json = False, control: Control = CONTROL) -> None
     """
     from rich.console import Console
 
-    from gates import decisions
+    from gates import terminal
 
     with client_of(control) as client:
         rows = client.events(model)
     if json:
         print_json(rows)
     else:
-        Console().print(decisions.events_view(rows))
+        Console().print(terminal.events_view(rows))
 
 
 def _look(client: ControlClient, model: str | None) -> ControlStatus:
@@ -165,19 +151,16 @@ def _look(client: ControlClient, model: str | None) -> ControlStatus:
         return seen
     chosen = tuple(one for one in seen.models if one.model == model)
     if not chosen:
-        raise Failure(unknown("model", model, (one.model for one in seen.models)), Exit.REFUSED)
+        known = ", ".join(one.model for one in seen.models) or "none"
+        raise Failure(f"there is no model {model!r}; there are: {known}", Exit.REFUSED)
     return replace(seen, models=chosen)
 
 
-def _ask(model: str, wish: str, by: str, reason: str, json: bool, control: str) -> None:
+def _ask(model: str, wish: str, by: str, reason: str, control: str) -> None:
     with client_of(control) as client:
-        _tell(client.ask(model, wish, by, reason), json)
+        _tell(client.ask(model, wish, by, reason))
 
 
-def _tell(status: ModelStatus, json: bool) -> None:
-    """How the model stands from now on."""
+def _tell(status: ModelStatus) -> None:
     served = f", candidate {status.candidate} serves {status.percent:g} %" if status.candidate else ""
-    if json:
-        print_json(status)
-    else:
-        print(f"{status.model}: {status.phase.replace('_', ' ')}; champion {status.champion}{served}")
+    print(f"{status.model}: {status.phase.replace('_', ' ')}; champion {status.champion}{served}")

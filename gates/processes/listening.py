@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 
@@ -32,6 +33,14 @@ def listen(address: str) -> socket.socket:
         reason = os.strerror(number) if number in errno.errorcode else f"{host} is not known here"
         remedy = _REMEDIES.get(number, "choose an address of this machine")
         raise Failure(f"cannot listen on {address}: {reason}; {remedy}", Exit.UNAVAILABLE) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address, given as a number or a name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def url_of(listener: socket.socket) -> str:

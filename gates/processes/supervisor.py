@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import secrets
 import selectors
 import signal
 import socket
@@ -251,6 +253,9 @@ def main(arguments: Sequence[str] | None = None) -> Exit:
     except Failure as error:
         print(f"penstock: {error}", file=sys.stderr)
         return error.exit
+    if control:
+        # What the workers show the control plane, where that asks for tokens. Both find it in their environment.
+        os.environ.setdefault("PENSTOCK_WORKERS_TOKEN", secrets.token_urlsafe(32))
     url = url_of(control) if control else options.control
     logger.info("data port %s, control plane %s", url_of(data), url)
     workers = _workers(data, options.workers, url, options.cache, options.options)

@@ -21,7 +21,9 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def scraped(desk: Desk) -> Series:
     """Every series, as Prometheus reads it."""
     registry = CollectorRegistry()
-    registry.register(Metrics(desk.controller, errands_at(desk) if desk.registry else None, desk.reloader))
+    registry.register(
+        Metrics(desk.controller, errands_at(desk) if desk.registry else None, desk.reloader, desk.guard.refused)
+    )
     families = text_string_to_metric_families(generate_latest(registry).decode())
     samples = [sample for family in families for sample in family.samples]
     assert len({(s.name, frozenset(s.labels.items())) for s in samples}) == len(samples)

@@ -12,6 +12,8 @@ from uuid import uuid4
 import pytest
 
 from gates import reload
+from gates.adapters.jwks import BadToken
+from gates.adapters.tokens import hash_of, make
 from gates.configured import Change
 from gates.phases import Event
 from gates.ports import StoreError
@@ -20,7 +22,6 @@ from gates.settings import SettingsError, load
 from proxy.snapshot import Phase
 from tests.badfiles import BAD, GOOD, restore
 from tests.control import MODEL, Desk, in_loop
-from tests.fakes import MemoryStore
 
 CANDIDATE = GOOD.replace('champion: "40"', 'champion: "40"\n    candidate: "42"')
 
@@ -28,9 +29,9 @@ CANDIDATE = GOOD.replace('champion: "40"', 'champion: "40"\n    candidate: "42"'
 class FileDesk(Desk):
     """A desk whose settings are a file's."""
 
-    def __init__(self, path: Path, store: MemoryStore | None = None) -> None:
+    def __init__(self, path: Path, reachable: bool = False) -> None:
         self.path = path
-        super().__init__(store=store, settings=load(path))
+        super().__init__(settings=load(path), reachable=reachable)
 
     def write(self, old: str, new: str) -> None:
         text = self.path.read_text()
@@ -282,6 +283,38 @@ class TestRehearsal:
             with pytest.raises(Unsound, match="finite"):
                 await desk.reloader.rehearse()
             assert desk.told == []
+
+
+class TestAccess:
+    @in_loop
+    async def test_a_token_that_is_taken_out_is_good_no_more(self, path: Path) -> None:
+        token = make()
+        bearer = f'access: {{tokens: [{{name: ada, role: viewer, hash: "{hash_of(token)}"}}]}}\n'
+        restore(path, GOOD + bearer)
+        async with FileDesk(path) as desk:
+            assert (await desk.authenticator.identify(token)).name == "ada"
+            restore(path, (GOOD + bearer).replace(hash_of(token), hash_of(make())))
+            await desk.reloader.reload("ada")
+            with pytest.raises(BadToken):
+                await desk.authenticator.identify(token)
+
+    @in_loop
+    async def test_a_port_that_others_reach_is_not_left_open(self, path: Path) -> None:
+        bearer = f'access: {{tokens: [{{name: ada, role: viewer, hash: "{hash_of(make())}"}}]}}\n'
+        restore(path, GOOD + bearer)
+        async with FileDesk(path, reachable=True) as desk:
+            restore(path, GOOD)
+            with pytest.raises(Unsound, match="no tokens are configured"):
+                await desk.reloader.reload("ada")
+            assert desk.authenticator.required
+
+    @in_loop
+    async def test_a_token_that_cannot_be_had_changes_nothing(self, path: Path) -> None:
+        async with FileDesk(path) as desk:
+            restore(path, GOOD + "access: {tokens: [{name: ada, role: viewer, env: NOT_THERE}]}\n")
+            with pytest.raises(Unsound, match="set NOT_THERE"):
+                await desk.reloader.reload("ada")
+            assert not desk.authenticator.required
 
 
 class ConfigMap:

@@ -26,8 +26,8 @@ HERE = f"/api/models/{MODEL}"
 
 @asynccontextmanager
 async def client_of(desk: Desk) -> AsyncIterator[httpx2.AsyncClient]:
-    app = create_app(desk.controller, errands_at(desk) if desk.registry else None, desk.reloader)
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://control") as client:
+    app = create_app(desk.controller, errands_at(desk) if desk.registry else None, desk.reloader, desk.guard)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://localhost") as client:
         yield client
 
 
@@ -199,7 +199,7 @@ class TestRollouts:
             foreign = {"origin": "http://evil.example"}
             answer = await client.post(f"{HERE}/rollout/promote", json={}, headers=foreign)
             assert refusal(answer) == (403, "foreign_origin")
-            own = {"origin": "http://control"}
+            own = {"origin": "http://localhost"}
             assert (await client.post(f"{HERE}/rollout/pause", json={}, headers=own)).status_code == 200
 
     @in_loop

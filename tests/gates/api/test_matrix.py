@@ -14,7 +14,7 @@ from tests.control import Desk
 def routes() -> set[str]:
     named = set()
     desk = Desk()
-    for route in create_app(desk.controller, None, desk.reloader).routes:
+    for route in create_app(desk.controller, None, desk.reloader, desk.guard).routes:
         assert isinstance(route, Route)
         named |= {f"{method} {route.path}" for method in route.methods or () if method != "HEAD"}
     return named
@@ -29,4 +29,4 @@ def test_a_route_without_rights_cannot_be_served() -> None:
         """Never called."""
 
     with pytest.raises(LookupError, match="GET /api/secrets is not in the matrix"):
-        mount([Operation("GET", "/api/secrets", "Tell all.", act)], lambda: None)
+        mount([Operation("GET", "/api/secrets", "Tell all.", act)], Desk().guard, lambda: None)
