@@ -32,7 +32,7 @@ NGINX_AND_WRK = missing="$$(for tool in nginx wrk; do PATH="$$PATH:/usr/sbin" co
 	}
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test soak lint types imports check bench judge-bench reaction-bench lock
+.PHONY: help setup demo test soak client-faults lint types imports check bench judge-bench reaction-bench lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ soak: $(INSTALLED) ## Kill and stop control planes for half an hour: 20 deaths a
 	@PENSTOCK_SOAK_KILLS=20 PENSTOCK_SOAK_STOPS=50 $(BIN)/python -m pytest -v -o timeout=3600 $(SOAK_ARGS) \
 		tests/endtoend/test_kills_of_control.py tests/endtoend/test_two_controllers.py \
 		tests/endtoend/test_trouble_with_the_store.py tests/endtoend/test_wall_clock.py
+
+client-faults: $(INSTALLED) ## Pipeline to a worker in every depth from 2 to 20, split at every byte
+	@PENSTOCK_CLIENT_FAULTS=1 $(BIN)/python -m pytest -s -o timeout=3600 tests/endtoend/test_clients.py
 
 lint: $(INSTALLED) ## Check style, formatting and the Dockerfile
 	@$(BIN)/ruff check

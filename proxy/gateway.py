@@ -139,8 +139,8 @@ class GatewayProtocol:
             self._refuse(cause if isinstance(cause, RequestRefused) else RequestRefused("malformed request"))
         if self._due is not None:
             self._start()
-        elif self._newest is not None:
-            self._newest.wake()
+        elif self._running is not None:
+            self._running.wake()  # the end of its body may have come with the head of the next request
 
     # the parser's callbacks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import ssl
 import subprocess
@@ -170,6 +171,16 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
             return call(self.port, "GET", "/-/live").status == 200
         except (OSError, CutOff):
             return False
+
+    @property
+    def descriptors(self) -> int:
+        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
+
+    @property
+    def resident_bytes(self) -> int:
+        """What it holds in memory now, by proc_pid_statm(5)."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     @property
     def log(self) -> str:

@@ -144,6 +144,16 @@ def test_pipelined_requests_are_answered_in_order(patiently: Behind) -> None:
         assert [client.read().body for _ in range(20)] == [b"%d" % number for number in range(20)]
 
 
+def test_a_body_that_ends_in_one_piece_with_the_next_request_is_answered(patiently: Behind) -> None:
+    with Client(patiently.port) as client:
+        first = request("POST", "/first", body=b"half and half")
+        patiently.application.seen.clear()
+        client.send(first[:-8])
+        eventually(lambda: patiently.application.seen)  # it waits for the rest
+        client.send(first[-8:] + request("POST", "/second", body=b"whole"))
+        assert [client.read().body for _ in range(2)] == [b"half and half", b"whole"]
+
+
 @pytest.mark.parametrize(
     "bad",
     [b"GET // HTTP/1.1\r\nhost: a\r\n\r\n", b"nonsense\r\n\r\n", CHUNKED + b"\r\nzz\r\n"],
