@@ -64,6 +64,7 @@ MATRIX: Mapping[str, Roles | None] = {
     "GET /dashboard/{name}": ANYONE,
     "GET /api/stream": READ,
     "GET /api/status": READ,
+    "GET /api/events": READ,
     "GET /api/models": READ,
     "GET /api/models/{model}": READ,
     "GET /api/models/{model}/events": READ,

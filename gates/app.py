@@ -8,9 +8,10 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
-from gates.adapters import folderwatch
+from gates.adapters import folderwatch, pins
 from gates.adapters.clock import SystemClock
 from gates.adapters.mlflow import MlflowRegistry
 from gates.adapters.store import SqlStore
@@ -28,10 +29,11 @@ from gates.api.guard import Guard, Sessions
 from gates.authentication import Authenticator
 from gates.controller import overview
 from gates.controller.controller import LEASE_EVERY, Controller
+from gates.controller.daemonthread import DaemonThread
 from gates.controller.errands import Errands
 from gates.controller.routes import Unroutable
 from gates.exits import Exit, Failure
-from gates.ports import StoreError
+from gates.ports import Serving, StoreError
 from gates.processes.hangup import Terminal
 from gates.processes.listening import is_loopback, listen
 from gates.reload import OPEN_PORT, Reloader, Unsound
@@ -77,10 +79,18 @@ def build(settings: Settings, reachable: bool = False) -> Control:
             lambda: overview.figures(controller.observer),
             controller.errand_stored,
         )
+    if settings.model_versions is not None:
+        controller.on_pins_moved(_pinning(settings.model_versions))
     authenticator = Authenticator(settings.access, os.environ, clock)
     reloader = Reloader(controller, settings, clock, folderwatch.changes, authenticator, reachable)
     guard = Guard(authenticator, Sessions(clock.wall, lambda: secrets.token_urlsafe(32)))
     return Control(store, controller, errands, reloader, create_app(controller, errands, reloader, guard))
+
+
+def _pinning(path: Path) -> Callable[[Iterable[Serving]], object]:
+    """In a thread of its own: a folder may be on a disk that does not answer."""
+    calls = DaemonThread("pins")
+    return lambda servings: calls.submit(pins.write, path, tuple(servings))
 
 
 def _registry(mlflow: MlflowSettings) -> MlflowRegistry:

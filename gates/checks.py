@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+import numpy as np
 
 from gates.evidence import (
     LARGEST_RATE,
@@ -23,7 +25,7 @@ from gates.evidence import (
 from gates.verdict import GateResult, Severity, Verdict
 from proxy.histogram import Histogram
 from proxy.snapshot import Phase
-from proxy.window import LaneTally, Window
+from proxy.window import LaneTally, SliceTally, Window
 
 Metric = Literal["error_rate", "latency", "agreement"]
 Scope = Literal["shadow", "ramp", "bake", "all"]
@@ -49,6 +51,8 @@ class Gate:
     scope: Scope = "all"
     min_requests: int = 0
     min_coverage: float = 0.0
+    by: str = ""
+    values: int = 0
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -59,6 +63,8 @@ class Gate:
             raise ValueError(f"gate {self.name}: limit must be above 0")
         if self.margin is not None and (self.metric == "agreement" or not 0 <= self.margin < math.inf):
             raise ValueError(f"gate {self.name}: a margin of {self.margin:g} over the champion's makes no sense")
+        if bool(self.by) != (self.values > 0):
+            raise ValueError(f"gate {self.name}: a slice has at least one value")
         if self.min_requests < 0:
             raise ValueError(f"gate {self.name}: min_requests must not be negative")
 
@@ -91,11 +97,13 @@ class Budget:
 class GateWatch:
     """What is kept of one gate in one stage from look to look; JSON keeps it exactly.
 
-    `against` is there for an error rate with a margin alone: all other comparisons are told by the totals."""
+    `against` is there for an error rate with a margin alone: all other comparisons are told by the totals. `slices` are
+    those of a gate that is `by` one, each value's in the order in which they were first seen."""
 
     gate: str
     rate: RateWatch
     against: RatioWatch | None
+    slices: tuple[SliceWatch, ...] = ()
 
     @classmethod
     def fresh(cls, gate: Gate) -> GateWatch:
@@ -116,7 +124,36 @@ class GateWatch:
             and _grown(seen.champion, against.champion_seen)
         ):
             against = against.looked(seen.surely, seen.champion, gate.margin)
-        return GateWatch(self.gate, rate, against)
+        return GateWatch(self.gate, rate, against, looked_by_slice(gate, self.slices, window) if gate.by else ())
+
+
+@dataclass(frozen=True, slots=True)
+class SliceWatch:
+    """What is kept of one value of the slice that a gate is `by`."""
+
+    value: str
+    watch: GateWatch
+
+
+def looked_by_slice(gate: Gate, known: tuple[SliceWatch, ...], window: Window) -> tuple[SliceWatch, ...]:
+    """After a look at each value by itself. Values beyond the gate's number are not looked at: the busiest come first,
+    and which they are does not depend on how they were answered."""
+    within, seen = whole_of(gate), window.slices.get(gate.by, {})
+    fresh = sorted(seen.keys() - {one.value for one in known}, key=lambda value: (-_busy(seen[value]), value))
+    watches = (*known, *(SliceWatch(value, GateWatch.fresh(within)) for value in fresh))[: gate.values]
+    return tuple(
+        SliceWatch(one.value, one.watch.looked(within, seen[one.value].window)) if one.value in seen else one
+        for one in watches
+    )
+
+
+def whole_of(gate: Gate) -> Gate:
+    """The same gate over all that it is shown."""
+    return replace(gate, by="", values=0)
+
+
+def _busy(tally: SliceTally) -> int:
+    return tally.champion.answers + tally.candidate.answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +201,33 @@ def judge_one(gate: Gate, watch: GateWatch, window: Window, alarm_alpha: float, 
         events=seen.surely.events,
         toward_pass=min(max(to_pass, 0.0), 1.0),
         toward_fail=min(max(to_fail, 0.0), 1.0),
-        reason=_reason(gate, seen, verdict) + _uncovered(gate, window, verdict),
+        reason=_reason(gate, seen, verdict) + _uncovered(gate, window, verdict) + _worst_value(gate, watch, window),
     )
 
 
 def evidence_to_fail(gate: Gate, watch: GateWatch, window: Window) -> float:
-    """log E against "the candidate keeps within what the gate allows"."""
+    """log E against "the candidate keeps within what the gate allows".
+
+    Of a slice, "for each value": the mean of the values' evidence is evidence (Vovk & Wang 2021), those not seen yet at
+    1. So however many values are looked at, a false alarm is no likelier than with one."""
+    if gate.by:
+        logs = [log_e for _, log_e in by_value(gate, watch, window)]
+        return float(np.logaddexp.reduce([*logs, *[0.0] * (gate.values - len(logs))]) - math.log(gate.values))
     above = watch.rate.above.log_evidence
     if gate.margin is None:
         return above
     if watch.against is not None:
         return float(both(above, watch.against.worse.log_evidence))
     return float(both(above, log_evidence_slower(*_latencies(window), gate.quantile, gate.margin)))
+
+
+def by_value(gate: Gate, watch: GateWatch, window: Window) -> list[tuple[str, float]]:
+    """Each value of the gate's slice, and the log E to fail by it."""
+    within, seen = whole_of(gate), window.slices.get(gate.by, {})
+    nothing = SliceTally()
+    return [
+        (one.value, evidence_to_fail(within, one.watch, seen.get(one.value, nothing).window)) for one in watch.slices
+    ]
 
 
 def evidence_to_pass(gate: Gate, watch: GateWatch, window: Window) -> float:
@@ -203,6 +255,18 @@ def _uncovered(gate: Gate, window: Window, verdict: Verdict) -> str:
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(pairs.skipped.items(), key=lambda one: -one[1]))
     return (
         f"; {pairs.compared} of {pairs.comparable} pairs compared, at least {gate.min_coverage:.0%} asked ({reasons})"
+    )
+
+
+def _worst_value(gate: Gate, watch: GateWatch, window: Window) -> str:
+    """The value of the slice that has most against it."""
+    values = by_value(gate, watch, window) if gate.by else []
+    if not values:
+        return ""
+    worst, _ = max(values, key=lambda one: one[1])
+    seen = counts_of(gate, window.slices.get(gate.by, {}).get(worst, SliceTally()).window)
+    return (
+        f"; {gate.by} {worst}: {describe(gate, seen.value)}, {_counted(gate, seen)}" if seen.value is not None else ""
     )
 
 

@@ -49,9 +49,10 @@ class ControlClient:
     def model(self, name: str) -> ModelStatus:
         return self._get(_path(name), ModelStatus)
 
-    def events(self, name: str) -> tuple[AuditRow, ...]:
-        """What happened to the model's rollouts, newest first."""
-        return self._get(_path(name) + "/events", tuple[AuditRow, ...])
+    def events(self, name: str | None, *, since: int = 0, limit: int = 100) -> tuple[AuditRow, ...]:
+        """What happened to the model, or to all models, newest first: in a generation and in later ones."""
+        path = "/api/events" if name is None else f"{_path(name)}/events"
+        return self._get(f"{path}?since={since}&limit={limit}", tuple[AuditRow, ...])
 
     def disagreements(self, name: str, rollout: str = "", finding: str = "") -> tuple[Recorded, ...]:
         """The pairs on record of a rollout, the newest where none is named; the most severe first."""
@@ -67,6 +68,10 @@ class ControlClient:
     def ask(self, name: str, wish: str, by: str, reason: str) -> ModelStatus:
         """`wish` is advance, pause, resume, rollback or promote; a rollback needs a reason. Returns as `start` does."""
         return self._post(f"{_path(name)}/rollout/{wish}", {"by": by, "reason": reason})
+
+    def revert(self, name: str, to: str, by: str, reason: str) -> ModelStatus:
+        """Another version serves from now on: "previous", "fallback", or a version. Returns as `start` does."""
+        return self._post(f"{_path(name)}/rollout/rollback", {"by": by, "reason": reason, "to": to})
 
     def reload(self, by: str, reason: str) -> Taken:
         """Let it take up what its configuration's files say now."""

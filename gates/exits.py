@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 
 
@@ -30,3 +32,11 @@ class Failure(Exception):
     def __init__(self, text: str, exit: Exit) -> None:
         super().__init__(text)
         self.exit = exit
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """What is said to a name that nothing has: what would be right."""
+    names = sorted(known)
+    close = get_close_matches(name[:64], names, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"there is no {kind} {name!r}; there are: {', '.join(names) or 'none'}{hint}"

@@ -65,7 +65,10 @@ def forecast(
 
 
 def _to_fail(gate: Gate, watch: GateWatch, window: Window, alpha: float) -> int | None:
-    """Where two pieces of evidence are asked for, the slower one decides."""
+    """Where two pieces of evidence are asked for, the slower one decides. By slice nothing is foretold: the rate of the
+    whole is none of its values'."""
+    if gate.by:
+        return None
     seen = counts_of(gate, window)
     above = requests_to_fail(seen.surely.events / seen.surely.trials, gate.bound, alpha, watch.rate.above.logs)
     if gate.margin is None or above is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from gates.phases import RETREATS
@@ -54,6 +54,15 @@ class Serving:
     version: str
     configured: str
     epoch: int = 0
+    previous: str = ""
+    """The version that served before this one, and the one before that: whom to go back to. "" where none is known."""
+    fallback: str = ""
+
+    def moved(self, version: str, epoch: int) -> Serving:
+        """Another version serves; of the past the two newest others are kept."""
+        past = [old for old in (self.version, self.previous, self.fallback) if old not in ("", version)]
+        previous, fallback = (*past, "", "")[:2]
+        return replace(self, version=version, epoch=epoch, previous=previous, fallback=fallback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +300,11 @@ class Registry(Protocol):
 
     def exhibit(self, facts: RolloutFacts, pairs: Sequence[Recorded], at: float) -> None:
         """Add the disagreements to the rollout's run, as a table."""
+        ...
+
+    def revert(self, facts: RolloutFacts, by: str, reason: str, at: float) -> None:
+        """Version `facts.champion` serves again in place of `facts.candidate`: move aliases, stages and tags, and
+        record it in a run of its own."""
         ...
 
     def finish(

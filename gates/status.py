@@ -50,6 +50,17 @@ class AgreementStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceStatus:
+    """One value of a slice, in the present stage: both arms' answers, served and mirrored alike, and the pairs."""
+
+    value: str
+    champion: LaneStatus
+    candidate: LaneStatus
+    compared: int
+    disagreed: int
+
+
+@dataclass(frozen=True, slots=True)
 class StageStatus:
     """One stage of the plan. `state` is done, now, or ahead."""
 
@@ -101,6 +112,8 @@ class RolloutStatus:
     overdue: bool = False
     outputs: tuple[Drift, ...] = ()
     """How the two versions' answers are distributed in this stage, by column."""
+    slices: dict[str, tuple[SliceStatus, ...]] = field(default_factory=dict)
+    """Each declared slice's values, the busiest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,11 @@ class ModelStatus:
     rollout: RolloutStatus | None
     possible: tuple[str, ...] = ()
     """What people can ask for now: start, or the wishes of `gates.phases` that the phase allows."""
+    previous: str = ""
+    """The version that served before, and the one before that; "" where none is on record."""
+    fallback: str = ""
+    warm: tuple[str, ...] = ()
+    """Those of the two that have servers: a rollback to them takes effect at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.constrain import Constrain
@@ -14,7 +13,6 @@ from rich.text import Text
 
 from gates.outlook import Forecast
 from gates.phases import ENDED
-from gates.ports import AuditRow
 from gates.status import AgreementStatus, ControlStatus, LaneStatus, ModelStatus, RolloutStatus
 from gates.verdict import GateResult, Light, Verdict
 from proxy.snapshot import Phase
@@ -26,7 +24,7 @@ TRAFFIC_CELLS = 36
 EVIDENCE_CELLS = 12
 _SCALE = f"{'FAIL':<{EVIDENCE_CELLS}}┃{'PASS':>{EVIDENCE_CELLS}}"
 
-_PHASES = {
+PHASES = {
     Phase.IDLE: "bold",
     Phase.SHADOW: "bold blue",
     Phase.RAMP: "bold magenta",
@@ -69,6 +67,8 @@ def model_view(status: ModelStatus) -> RenderableType:
     parts: list[RenderableType] = [_headline(status), _traffic(status)]
     if status.rollout is not None:
         parts += [_climb(status.rollout), *_outlook(status.rollout)]
+    if status.previous:
+        parts.append(_line("back", ", ".join(_past(status))))
     if hint := _HINTS.get(status.phase):
         parts.append(_line("next", hint.format(model=status.model)))
     if status.rollout is not None:
@@ -91,28 +91,13 @@ def workers_view(status: ControlStatus) -> Text:
     return line
 
 
-def events_view(rows: Sequence[AuditRow]) -> RenderableType:
-    """What was done, by whom and why, one after the other."""
-    if not rows:
-        return Text("nothing has happened yet", style="dim")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("when", "event", "phase", "by", "why"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("when", "event"))
-    for row in rows:
-        when = datetime.fromtimestamp(row.at).strftime("%m-%d %H:%M:%S")
-        style = next((style for phase, style in _PHASES.items() if phase == row.phase), "")
-        event, phase = Text(_words(plain(row.event))), Text(_words(plain(row.phase)), style=style)
-        table.add_row(when, event, phase, Text(plain(row.by)), Text(plain(row.reason)))
-    return table
-
-
 def plain(text: str) -> str:
     """Text from elsewhere, such as a person's reason, without what would steer the terminal."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _headline(status: ModelStatus) -> Text:
-    line = Text.assemble((_words(status.phase), _PHASES[status.phase]))
+    line = Text.assemble((words(status.phase), PHASES[status.phase]))
     if status.rollout is not None:
         line.append(f"   candidate {plain(status.rollout.candidate)}")
         line.append(f"   started by {plain(status.rollout.started_by)}", style="dim")
@@ -129,6 +114,13 @@ def _traffic(status: ModelStatus) -> Text:
     if status.candidate is not None:
         line.append(f" {status.percent:g} % candidate {plain(status.candidate)}", style=CANDIDATE)
     return line
+
+
+def _past(status: ModelStatus) -> Iterator[str]:
+    """Whom `penstock rollback --to` goes back to, and whether a server of theirs is known."""
+    for name, version in (("previous", status.previous), ("fallback", status.fallback)):
+        if version:
+            yield f"{name} {version} ({'warm' if version in status.warm else 'no server is configured'})"
 
 
 def _climb(rollout: RolloutStatus) -> Text:
@@ -206,7 +198,11 @@ def _agreement(agreement: AgreementStatus) -> Text:
         reasons = ", ".join(f"{plain(why)} {count:,}" for why, count in sorted(agreement.skipped.items()))
         line.append(f"; {_floor_percent(agreement.coverage)} of the pairs compared", style="yellow")
         line.append(f" (not: {reasons})", style="dim")
-    return line
+    sure = f"\n95 % sure: from {_floor_percent(agreement.low)} to {_floor_percent(agreement.high)}"
+    if agreement.noise is not None:
+        itself = f"{_floor_percent(agreement.noise)} of {agreement.noise_compared:,}"
+        sure += f"; the champion agrees with itself in {itself}"
+    return line.append(sure, style="dim")
 
 
 def _losses(rollout: RolloutStatus) -> list[Text]:
@@ -274,7 +270,7 @@ def _cells(part: float) -> int:
     return EVIDENCE_CELLS if part >= 1 else min(round(part * EVIDENCE_CELLS), EVIDENCE_CELLS - 1)
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
     return name.replace("_", " ")
 
 

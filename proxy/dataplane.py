@@ -21,9 +21,10 @@ from proxy.headers import Fields, first, forwarded_fields, request_id, returned_
 from proxy.mirror import Copy, Mirror
 from proxy.peers import Peers
 from proxy.routing import Assignment, Variant, assign, match, unit_of
+from proxy.slices import Places, places_of
 from proxy.snapshot import ModelRoute, Target
 from proxy.upstream import Upstreams
-from proxy.window import LaneTally
+from proxy.window import Answers, LaneTally
 from proxy.windows import Windows
 
 
@@ -38,6 +39,7 @@ class _Request(msgspec.Struct, frozen=True):
     id: bytes
     assignment: Assignment
     copied: bool
+    places: Places
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -99,6 +101,7 @@ class DataPlane:
                     request.body,
                     answer,
                     begun.first_byte,
+                    request.places,
                 )
             )
 
@@ -123,7 +126,10 @@ class DataPlane:
             and (not route.shadow.paths or scope["path"].endswith(route.shadow.paths))
             and first(received, b"x-penstock-shadow") != b"off"
         )
-        return _Request(route, scope["method"], scope["state"]["target"], fields, body, name, assignment, copied)
+        places = places_of(route.slices, received, body) if route.slices else ()
+        return _Request(
+            route, scope["method"], scope["state"]["target"], fields, body, name, assignment, copied, places
+        )
 
     async def _begin(self, request: _Request) -> _Begun:
         """The head of the answer that the client will get. A candidate that fails before its first byte is answered for
@@ -221,8 +227,8 @@ class DataPlane:
             response.status, response.fields, b"".join(kept) if size <= request.route.agreement.max_body else None
         )
 
-    def _lane(self, request: _Request, variant: Variant) -> LaneTally:
-        return self._windows.of(request.route).lane(variant)
+    def _lane(self, request: _Request, variant: Variant) -> LaneTally | Answers:
+        return self._windows.of(request.route).answers(variant, request.route, request.places)
 
 
 async def _read_body(receive: ASGIReceiveCallable, limit: int) -> bytes:

@@ -21,11 +21,12 @@ from proxy.errors import UpstreamFailed
 from proxy.headers import SHADOW_MARK
 from proxy.outputs import Outputs, add_outputs, outputs_of_pair, wanted
 from proxy.routing import Assignment, Variant, bucket_of
+from proxy.slices import Places
 from proxy.snapshot import BASIS_POINTS, ModelRoute, Target
 from proxy.strand import Strand
 from proxy.throttle import Lag, Pace, Valve
 from proxy.upstream import Upstreams
-from proxy.window import Lane, Window
+from proxy.window import Answers, Lane, LaneTally, Window
 from proxy.windows import Windows
 
 _LARGE = 64 * 1024
@@ -48,6 +49,7 @@ class Copy(msgspec.Struct, frozen=True):
     body: bytes
     served: Answer
     first_byte: float
+    places: Places = ()
 
 
 @dataclass(slots=True)
@@ -204,10 +206,13 @@ class Mirror:
             first_byte = monotonic() - start
             body = await response.read_all(copy.route.agreement.max_body)
         except UpstreamFailed as failure:
-            self._windows.of(copy.route).lane(lane).observe_failure(failure.code, monotonic() - start)
+            self._answers(copy, lane).observe_failure(failure.code, monotonic() - start)
             return None
-        self._windows.of(copy.route).lane(lane).observe(response.status, monotonic() - start, first_byte)
+        self._answers(copy, lane).observe(response.status, monotonic() - start, first_byte)
         return Answer(response.status, response.fields, body)
+
+    def _answers(self, copy: Copy, lane: Lane) -> LaneTally | Answers:
+        return self._windows.of(copy.route).answers(lane, copy.route, copy.places)
 
 
 def _is_long(champion: Answer, other: Answer) -> bool:
@@ -237,9 +242,11 @@ def _probed(copy: Copy) -> bool:
 
 def judge(window: Window, copy: Copy, comparison: Comparison) -> None:
     """Count a pair, and blame the arm whose success is one in name only."""
-    window.agreement.observe(comparison)
+    window.pair(comparison, copy.route, copy.places)
     shadowed = copy.assignment.shadow_variant == "candidate"
     if comparison.champion_failure:
-        (window.champion if shadowed else window.champion_shadow).blame(comparison.champion_failure)
+        lane: Lane = "champion" if shadowed else "champion_shadow"
+        window.answers(lane, copy.route, copy.places).blame(comparison.champion_failure)
     if comparison.candidate_failure:
-        (window.candidate_shadow if shadowed else window.candidate).blame(comparison.candidate_failure)
+        lane = "candidate_shadow" if shadowed else "candidate"
+        window.answers(lane, copy.route, copy.places).blame(comparison.candidate_failure)

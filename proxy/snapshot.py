@@ -18,6 +18,7 @@ import msgspec
 
 BASIS_POINTS = 10_000
 MOST_ON_RECORD = 64 * 1024
+MOST_SLICE_VALUES = 100
 _HOST = re.compile(r"[A-Za-z0-9._:-]+").fullmatch
 _TARGET = re.compile(r"/[!-~]{0,1023}").fullmatch
 _JSON_PATH = re.compile(r"[^.\s]+(\.[^.\s]+)*").fullmatch
@@ -223,6 +224,22 @@ class HeaderMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of the traffic to be looked at by itself: by the values of a request header (in lower case) or of a key in
+    its JSON body. The first `most` values that a worker meets have a count each, all others one together."""
+
+    name: str
+    source: Literal["header", "json"]
+    key: str
+    most: int = 20
+
+    def __post_init__(self) -> None:
+        _require(bool(self.name) and bool(self.key), "slice: name and key must not be empty")
+        _require(self.source != "header" or self.key == self.key.lower(), "slice: a header is in lower case")
+        _require(0 < self.most <= MOST_SLICE_VALUES, f"slice: most is not between 1 and {MOST_SLICE_VALUES}")
+
+
+@dataclass(frozen=True, slots=True)
 class RecordPolicy:
     """What is kept of pairs whose answers differ: of each finding the `keep` worst, and `keep` of all alike; 0 keeps
     none. Of a request and of each answer up to `max_bytes`, without the `fields` (JSON paths) and `headers` (in lower
@@ -265,6 +282,7 @@ class ModelRoute:
     shadow: ShadowPolicy = ShadowPolicy()
     agreement: AgreementSpec = AgreementSpec()
     record: RecordPolicy = RecordPolicy()
+    slices: tuple[Slice, ...] = ()
     host: str = ""
     header: HeaderMatch | None = None
     health: HealthProbe | None = None

@@ -8,7 +8,7 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Literal
@@ -19,6 +19,8 @@ from proxy.comparison import Comparison
 from proxy.disagreements import Disagreement, require_lawful
 from proxy.histogram import MAX_INDEX, Histogram, merge_counts
 from proxy.outputs import LAST_BUCKET, Outputs, merge_outputs
+from proxy.slices import OTHER, Places
+from proxy.snapshot import ModelRoute
 
 Lane = Literal["champion", "candidate", "champion_shadow", "candidate_shadow"]
 _LARGEST_GAP = 1e6  # a finite sum: what is larger counts in the last bucket all the same
@@ -141,6 +143,56 @@ class ShadowTally:
 
 
 @dataclass(slots=True)
+class SliceTally:
+    """One value of a slice: the answers of each arm, served and mirrored alike, and the pairs that were compared."""
+
+    champion: LaneTally = field(default_factory=LaneTally)
+    candidate: LaneTally = field(default_factory=LaneTally)
+    compared: int = 0
+    disagreed: int = 0
+
+    def arm(self, lane: Lane) -> LaneTally:
+        return self.champion if lane in ("champion", "champion_shadow") else self.candidate
+
+    def merged(self, other: SliceTally) -> SliceTally:
+        return SliceTally(
+            self.champion.merged(other.champion),
+            self.candidate.merged(other.candidate),
+            self.compared + other.compared,
+            self.disagreed + other.disagreed,
+        )
+
+    @property
+    def window(self) -> Window:
+        """As a window of its own, by which whatever looks at windows can look at the slice."""
+        pairs = AgreementTally(self.compared, self.disagreed)
+        return Window(champion=self.champion, candidate=self.candidate, agreement=pairs)
+
+
+Slices = dict[str, dict[str, SliceTally]]
+"""By slice and value."""
+
+
+class Answers:
+    """A lane, and what stands beside it in the slices of one request: what is observed of the one is of all."""
+
+    def __init__(self, tallies: Sequence[LaneTally]) -> None:
+        self._tallies = tallies
+
+    def observe(self, status: int, seconds: float, first_byte: float | None = None) -> None:
+        for tally in self._tallies:
+            tally.observe(status, seconds, first_byte)
+
+    def observe_failure(self, code: str, seconds: float) -> None:
+        for tally in self._tallies:
+            tally.observe_failure(code, seconds)
+
+    def blame(self, code: str) -> None:
+        for tally in self._tallies:
+            tally.blame(code)
+
+
+@dataclass(slots=True)
 class Window:
     """All that was seen of one model during one epoch. Mutable, because the hot path adds to it in place.
 
@@ -157,10 +209,37 @@ class Window:
     noise: AgreementTally = field(default_factory=AgreementTally)
     champion_outputs: Outputs = field(default_factory=dict)
     candidate_outputs: Outputs = field(default_factory=dict)
+    slices: Slices = field(default_factory=dict)
 
     def lane(self, lane: Lane) -> LaneTally:
         tally: LaneTally = getattr(self, lane)
         return tally
+
+    def answers(self, lane: Lane, route: ModelRoute, places: Places) -> LaneTally | Answers:
+        """Where an answer of this lane counts, to a request with these places in the route's slices."""
+        if not places:
+            return self.lane(lane)
+        return Answers([self.lane(lane), *(tally.arm(lane) for tally in self.sliced(route, places))])
+
+    def pair(self, comparison: Comparison, route: ModelRoute, places: Places) -> None:
+        """Count a pair of answers."""
+        self.agreement.observe(comparison)
+        if places and not comparison.skipped:
+            for tally in self.sliced(route, places):
+                tally.compared += 1
+                tally.disagreed += bool(comparison.finding)
+
+    def sliced(self, route: ModelRoute, places: Places) -> list[SliceTally]:
+        """The tallies of the values, or of all others once a slice has as many as it may."""
+        found = []
+        for one, (name, value) in zip(route.slices, places, strict=True):
+            values = self.slices.setdefault(name, {})
+            if value not in values:
+                if len(values.keys() - {OTHER}) >= one.most:
+                    value = OTHER
+                values.setdefault(value, SliceTally())
+            found.append(values[value])
+        return found
 
 
 def merge(left: Window, right: Window) -> Window:
@@ -176,7 +255,18 @@ def merge(left: Window, right: Window) -> Window:
         left.noise.merged(right.noise),
         merge_outputs(left.champion_outputs, right.champion_outputs),
         merge_outputs(left.candidate_outputs, right.candidate_outputs),
+        _merge_slices(left.slices, right.slices),
     )
+
+
+def _merge_slices(left: Slices, right: Slices) -> Slices:
+    return {
+        name: {
+            value: left.get(name, {}).get(value, SliceTally()).merged(right.get(name, {}).get(value, SliceTally()))
+            for value in left.get(name, {}).keys() | right.get(name, {}).keys()
+        }
+        for name in left.keys() | right.keys()
+    }
 
 
 def merge_all(windows: Iterable[Window]) -> Window:
@@ -223,7 +313,11 @@ def decode_push(raw: bytes) -> Push:
 
 def _require_lawful(window: Window) -> None:
     counts = [window.fallbacks, *window.shadow.dropped.values()]
-    for lane in map(window.lane, LANES):
+    sliced = [tally for values in window.slices.values() for tally in values.values()]
+    arms = [arm for tally in sliced for arm in (tally.champion, tally.candidate)]
+    if any(not 0 <= tally.disagreed <= tally.compared for tally in sliced):
+        raise ValueError("a slice's counts contradict each other")
+    for lane in (*map(window.lane, LANES), *arms):
         counts += [*lane.statuses.values(), *lane.errors.values()]
         _require_histogram(lane.latency)
         _require_histogram(lane.first_byte)

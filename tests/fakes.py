@@ -212,6 +212,9 @@ class FakeRegistry:
     ) -> None:
         self._tell("finish", facts, outcome, by, reason, at, decisions)
 
+    def revert(self, facts: RolloutFacts, by: str, reason: str, at: float) -> None:
+        self._tell("revert", facts, by, reason, at)
+
     @property
     def acts(self) -> list[str]:
         return [act for act, _, _ in self.told]

@@ -22,6 +22,7 @@ from proxy.snapshot import (
     Phase,
     Precision,
     ShadowPolicy,
+    Slice,
     Snapshot,
     Sticky,
     Target,
@@ -120,6 +121,9 @@ comparisons = st.one_of(
 codes = st.sampled_from(["connect", "timeout", "closed"])
 
 
+SLICED = ModelRoute("m", "/", Target("1", (Origin("h", 1),)), slices=(Slice("country", "header", "x", most=2),))
+
+
 @st.composite
 def windows(draw: st.DrawFn) -> Window:
     """A window as the hot path makes them: by observing."""
@@ -137,6 +141,10 @@ def windows(draw: st.DrawFn) -> Window:
     for outputs in (window.champion_outputs, window.candidate_outputs):
         rows = draw(st.lists(st.floats() | st.sampled_from(["cat", "dog", None, {"a": 1, "b": 0.5}]), max_size=4))
         add_outputs(outputs, outputs_of(rows, AgreementSpec()))
+    for value in draw(st.lists(st.sampled_from("abc"), max_size=3)):
+        places = (("country", value),)
+        window.answers("candidate", SLICED, places).observe(200, draw(took))
+        window.pair(draw(comparisons), SLICED, places)
     for reason in draw(st.lists(st.sampled_from(["", "in_flight", "bytes"]), max_size=4)):
         window.shadow.offered += 1
         if reason:

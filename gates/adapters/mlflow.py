@@ -112,6 +112,21 @@ class MlflowRegistry:
             for key, value in {"reason": reason, "decided_by": by, "outcome": outcome}.items():
                 client.set_tag(run.info.run_id, key, value)
 
+    def revert(self, facts: RolloutFacts, by: str, reason: str, at: float) -> None:
+        """Point the champion's alias back at `facts.champion`, tag and move both versions, and keep a run of it.
+
+        The tag `outcome` comes last, as in `finish`."""
+        with self._client_to(f"record that {facts.model} went back to {facts.champion}") as client:
+            run = self._run(client, facts, at)
+            if run.data.tags.get("outcome") == "reverted":
+                return
+            client.set_registered_model_alias(facts.model, CHAMPION, facts.champion)
+            _move_to_stage(client, facts.model, facts.champion, "Production")
+            _roll_back(client, facts, by, reason, at)
+            client.set_terminated(run.info.run_id, "FINISHED", _milliseconds(at))
+            for key, value in {"reason": reason, "decided_by": by, "outcome": "reverted"}.items():
+                client.set_tag(run.info.run_id, key, value)
+
     @cached_property
     def _client(self) -> MlflowClient:
         return connect(self._tracking_uri, self._registry_uri)

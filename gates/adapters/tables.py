@@ -3,7 +3,7 @@ is."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -33,6 +33,8 @@ servings = Table(
     Column("version", String, nullable=False),
     Column("configured", String, nullable=False),
     Column("epoch", BigInteger, nullable=False),
+    Column("previous", String, nullable=False, server_default=""),
+    Column("fallback", String, nullable=False, server_default=""),
 )
 rollouts = Table(
     "rollouts",
@@ -94,4 +96,17 @@ disagreements = Table(
     Column("rollout", String, nullable=False, index=True),
     Column("at", Float, nullable=False),
     Column("body", Text, nullable=False),
+)
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("rollout", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("unit", String, nullable=False),
+    Column("arm", String, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("exact", Boolean, nullable=False),
 )

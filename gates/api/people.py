@@ -27,6 +27,13 @@ class Wish(msgspec.Struct, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
+class Back(Wish, forbid_unknown_fields=True):
+    """The body of a rollback. With `to`, another version serves from now on: "previous", "fallback", or a version that
+    has servers; a rollout that is under way ends."""
+
+    to: Name = ""
+
+
 class Start(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a rollout's start; `candidate` is a version, or an alias such as "@challenger". `override` starts it
     whatever the cool-down after a rollback."""
@@ -38,9 +45,10 @@ class Start(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Newest(msgspec.Struct):
-    """How many of the newest."""
+    """How many of the newest, of those of a generation and later ones."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    since: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 _TELLS = {
@@ -75,6 +83,11 @@ class People:
             Operation("GET", "/api/models", "All models.", self._models, answer=tuple[ModelStatus, ...]),
             Operation("GET", model, "One model, and its rollout.", self._model, answer=ModelStatus),
             Operation(
+                *("GET", "/api/events", "What happened to all models, newest first.", self._events_of_all),
+                query=Newest,
+                answer=tuple[AuditRow, ...],
+            ),
+            Operation(
                 *("GET", f"{model}/events", "What happened to the model, newest first.", self._events),
                 query=Newest,
                 answer=tuple[AuditRow, ...],
@@ -96,7 +109,7 @@ class People:
                     f"{model}/rollout/{name}",
                     tells,
                     partial(self._wish, WISHES[name]),
-                    body=Wish,
+                    body=Back if name == "rollback" else Wish,
                     answer=ModelStatus,
                 )
                 for name, tells in _TELLS.items()
@@ -120,7 +133,10 @@ class People:
         return self._controller.model_status(call.model)
 
     async def _events(self, call: Call) -> Sequence[AuditRow]:
-        return await self._controller.events(call.model, call.query.limit)
+        return await self._controller.events(call.model, call.query.limit, call.query.since)
+
+    async def _events_of_all(self, call: Call) -> Sequence[AuditRow]:
+        return await self._controller.events(None, call.query.limit, call.query.since)
 
     async def _pairs(self, call: Call) -> Sequence[Recorded]:
         which: Which = call.query
@@ -136,5 +152,8 @@ class People:
         if event is Event.ROLL_BACK and not call.body.reason.strip():
             remedy = 'send {"reason": "..."}: whoever reads the history will want to know'
             raise Refusal(422, "reason_missing", "a rollback needs a reason", remedy)
+        if event is Event.ROLL_BACK and call.body.to:
+            await self._controller.revert(call.model, call.body.to, call.caller, call.body.reason)
+            return self._controller.model_status(call.model)
         await self._controller.command(call.model, Command(event, call.caller, call.body.reason))
         return self._controller.model_status(call.model)

@@ -9,7 +9,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gates.cli import audit, configuration, disagreements, gate, processes, registry, reload, replay, rollouts, token
+from gates.cli import (
+    audit,
+    configuration,
+    disagreements,
+    gate,
+    logs,
+    processes,
+    registry,
+    reload,
+    replay,
+    rollouts,
+    token,
+)
 from gates.exits import Exit, Failure
 
 EPILOG = """\
@@ -22,13 +34,13 @@ Exit status: 0 done, or the verdict GO     1 verdict WARNING   2 verdict NO-GO
 
 app = typer.Typer(
     name="penstock",
-    add_completion=False,
     epilog=EPILOG,
     rich_markup_mode=None,  # plain help: it is there at once, and the same in a file
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 processes.register(app)
 rollouts.register(app)
+logs.register(app)
 disagreements.register(app)
 reload.register(app)
 replay.register(app)
@@ -74,7 +86,8 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         called = context.command_path if context else "penstock"
-        return _end(Exit.USAGE, f"{error.format_message().rstrip('.')}: see `{called} --help`")
+        told = error.format_message().rstrip(".")
+        return _end(Exit.USAGE, f"{told}{' See' if told.endswith('?') else ': see'} `{called} --help`")
     except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
     except SystemExit as ended:  # typer's, where whoever read our output has gone

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gates.cli.asking import print_json
 from gates.cli.configuration import load
-from gates.cli.options import CONFIG, Config
+from gates.cli.options import CONFIG, Config, Json
 from gates.exits import Exit, Failure
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def verify(
     kept: Annotated[
         str | None, typer.Option(metavar="HASH", help="A head that was noted down earlier: it must be in the trail.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Walk the chain of hashes; name the first row that does not hold.
 
@@ -50,12 +52,17 @@ def verify(
     chain, head = Chain(), GENESIS
     with reading(config, store) as opened:
         try:
-            for links, head in pages(opened):  # noqa: B007 - the last one's is the trail's
+            for links, head in counted(pages(opened), "rows of the audit trail"):  # noqa: B007 - the last one's counts
                 chain.follow(links)
             chain.end(head, kept)
         except Broken as broken:
+            if json:
+                print_json({"holds": False, "rows": chain.rows, "head": chain.head, "problem": str(broken)})
             raise Failure(f"the audit trail does not hold: {broken}", Exit.BROKEN) from None
-    print(f"the audit trail holds: {chain.rows} rows, head {chain.head}")
+    if json:
+        print_json({"holds": True, "rows": chain.rows, "head": chain.head})
+    else:
+        print(f"the audit trail holds: {chain.rows} rows, head {chain.head}")
 
 
 @app.command()
@@ -88,6 +95,18 @@ def reading(config: Path, store: str | None) -> Iterator[SqlStore]:
             opened.close()
     except StoreError as error:
         raise Failure(str(error), Exit.UNAVAILABLE) from None
+
+
+def counted(found: Iterator[tuple[list[Link], str]], what: str) -> Iterator[tuple[list[Link], str]]:
+    """The same pages; on a terminal, a line says how many rows were read so far."""
+    from rich.console import Console
+
+    console, rows = Console(stderr=True), 0
+    with console.status(f"reading {what}") as status:
+        for links, head in found:
+            rows += len(links)
+            status.update(f"reading {what}: {rows:,}")
+            yield links, head
 
 
 def pages(store: SqlStore) -> Iterator[tuple[list[Link], str]]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gates.cli.options import CONFIG
+from gates.cli.asking import print_json
+from gates.cli.options import CONFIG, Json
 from gates.exits import Exit, Failure
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def validate(
             min=0.001, metavar="N", show_default="none: no times are told", help="Clients' requests a second."
         ),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Check a configuration and all that it includes. Nothing is started, and nothing is asked over the network.
 
@@ -47,12 +49,20 @@ def validate(
     Each problem is told with its file, line and key:
       penstock config validate config/penstock.yaml --rate 20
     """
-    settings = load(file)
-    names = ", ".join(model.name for model in settings.models) or "none"
-    print(f"{file}: sound; models: {names}")
-    for model in settings.models:
-        for line in _outlook(model, rate):
-            print(f"{model.name}: {line}")
+    try:
+        settings = load(file)
+    except Failure as failure:
+        if json:
+            print_json({"file": str(file), "sound": False, "problems": str(failure).splitlines(), "models": {}})
+        raise
+    outlooks = {model.name: list(_outlook(model, rate)) for model in settings.models}
+    if json:
+        print_json({"file": str(file), "sound": True, "problems": [], "models": outlooks})
+        return
+    print(f"{file}: sound; models: {', '.join(outlooks) or 'none'}")
+    for name, lines in outlooks.items():
+        for line in lines:
+            print(f"{name}: {line}")
 
 
 def _outlook(model: ModelSettings, rate: float | None) -> Iterator[str]:

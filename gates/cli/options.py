@@ -26,7 +26,26 @@ Config = Annotated[
 ]
 CONFIG = Path("config/penstock.yaml")
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name, as the configuration has it.")]
+
+def known_models(context: typer.Context, incomplete: str) -> list[str]:
+    """The models that a running control plane has, for the shell to complete; none where it does not answer at once."""
+    from gates.client import ControlClient
+    from gates.exits import Failure
+
+    try:
+        with ControlClient(context.params.get("control") or CONTROL, timeout=1.0) as client:
+            return [model.model for model in client.status().models if model.model.startswith(incomplete)]
+    except Failure:
+        return []
+
+
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="The model's name, as the configuration has it.", autocompletion=known_models),
+]
+ModelOrAll = Annotated[
+    str | None, typer.Argument(metavar="[MODEL]", show_default="all of them", autocompletion=known_models)
+]
 By = Annotated[
     str,
     typer.Option(metavar="NAME", default_factory=login, show_default="your login", help="Who asks, for the record."),

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from gates.cli.asking import print_json
 from gates.cli.gate import Tracking
-from gates.cli.options import CONFIG, Config, Model
+from gates.cli.options import CONFIG, Config, Json, Model
 
 app = typer.Typer(help="Keep the model registry in order.", rich_markup_mode=None)
 
@@ -15,7 +16,9 @@ Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version numbe
 
 
 @app.command()
-def seal(model: Model, version: Version, config: Config = CONFIG, tracking_uri: Tracking = None) -> None:
+def seal(
+    model: Model, version: Version, json: Json = False, config: Config = CONFIG, tracking_uri: Tracking = None
+) -> None:
     """Note the checksum of a version's files down, in its tag artifact_sha256.
 
     Best done where the version is registered. The gate `checksums` tells later whether the files are still the same.
@@ -28,4 +31,8 @@ def seal(model: Model, version: Version, config: Config = CONFIG, tracking_uri: 
     versions = checking.registry(config, tracking_uri)
     with checking.asking():
         found = versions.resolve(model, version)
-        print(f"{model} {found}: {versions.seal(model, found)}")
+        sealed = versions.seal(model, found)
+    if json:
+        print_json({"model": model, "version": found, "artifact_sha256": sealed})
+    else:
+        print(f"{model} {found}: {sealed}")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gates.cli.audit import Store, pages, reading
-from gates.cli.options import CONFIG, Config
+from gates.cli.asking import print_json
+from gates.cli.audit import Store, counted, pages, reading
+from gates.cli.options import CONFIG, Config, Json
 from gates.exits import Exit, Failure
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def replay(
     gates: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Other gates: what would they have decided, and when?")
     ] = None,
+    json: Json = False,
     config: Config = CONFIG,
     store: Store = None,
 ) -> None:
@@ -47,14 +49,19 @@ def replay(
     with reading(config, store) as opened:
         rows = _rows(opened, rollout)
     replayed = list(replaying.replay(rows))
-    for each in replayed:
-        print(_line(each))
+    instead = [] if others is None else list(replaying.under(others, replayed))
+    if json:
+        print_json(_values(replayed, instead))
+    else:
+        for each in replayed:
+            print(_line(each))
     wrong = sum(bool(each.differences) for each in replayed)
     if wrong:
         raise Failure(f"{wrong} of {len(replayed)} decisions are not what their inputs lead to", Exit.BROKEN)
-    print(f"{len(replayed)} decisions, each as it was made")
-    if others is not None:
-        _tell(gates, list(replaying.under(others, replayed)))
+    if not json:
+        print(f"{len(replayed)} decisions, each as it was made")
+        if others is not None:
+            _tell(gates, instead)
 
 
 def _gates(file: Path) -> Sequence[Gate]:
@@ -73,7 +80,7 @@ def _rows(store: SqlStore, wanted: str) -> list[AuditRow]:
 
     chain, head, rows = Chain(), GENESIS, []
     try:
-        for links, head in pages(store):  # noqa: B007 - the last one's is the trail's
+        for links, head in counted(pages(store), "the record"):  # noqa: B007 - the last one's counts
             chain.follow(links)
             rows += [link.row for link in links if link.row.rollout]
         chain.end(head)
@@ -94,6 +101,17 @@ def _line(each: Replayed) -> str:
     row = each.row
     told = f"{_when(row)}  generation {row.generation}  {row.event} -> {row.phase}, by {row.by}: {row.reason}"
     return "\n".join([told, *(f"    NOT AS IT WAS: {difference}" for difference in each.differences)])
+
+
+def _values(replayed: Sequence[Replayed], instead: Sequence[Instead]) -> dict[str, object]:
+    """What is printed as JSON: each decision with what is not as it was, and what other gates would have decided."""
+    return {
+        "decisions": [{"row": each.row, "differences": each.differences} for each in replayed],
+        "under_other_gates": [
+            {"generation": each.row.generation, "same": each.same, "event": each.event, "reason": each.reason}
+            for each in instead
+        ],
+    }
 
 
 def _tell(file: Path | None, judged: list[Instead]) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gates.cli.asking import asking, client_of, print_json
-from gates.cli.options import CONTROL, By, Control, Json, Model, Reason
-from gates.exits import Exit, Failure
+from gates.cli.options import CONTROL, By, Control, Json, Model, ModelOrAll, Reason
+from gates.exits import Exit, Failure, unknown
 
 if TYPE_CHECKING:
     from gates.client import ControlClient
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", show_default="all of them")] = None,
+    model: ModelOrAll = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on showing it, until Ctrl-C.")] = False,
     json: Json = False,
     control: Control = CONTROL,
@@ -54,6 +54,7 @@ def start(
     candidate: Annotated[str, typer.Option(metavar="VERSION", help="A version that the configuration serves.")],
     reason: Reason = "",
     override: Annotated[bool, typer.Option("--override", help="Whatever the cool-down after a rollback.")] = False,
+    json: Json = False,
     control: Control = CONTROL,
 ) -> None:
     """Start a rollout, with copies of the traffic first.
@@ -65,10 +66,10 @@ def start(
       penstock start fraud_detector --candidate 42
     """
     with client_of(control) as client:
-        _tell(client.start(model, candidate, by, reason, override))
+        _tell(client.start(model, candidate, by, reason, override), json)
 
 
-def advance(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
+def advance(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:
     """Go on to the next stage now; also: approve it.
 
     Whatever the present stage still needs is passed over, and the record says by whom.
@@ -76,10 +77,10 @@ def advance(model: Model, by: By, reason: Reason = "", control: Control = CONTRO
     \b
       penstock advance fraud_detector --reason "reviewed with the risk team"
     """
-    _ask(model, "advance", by, reason, control)
+    _ask(model, "advance", by, reason, json, control)
 
 
-def pause(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
+def pause(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:
     """Hold the rollout where it is.
 
     The gates go on watching, and can still roll it back.
@@ -87,33 +88,46 @@ def pause(model: Model, by: By, reason: Reason = "", control: Control = CONTROL)
     \b
       penstock pause fraud_detector --reason "deploy freeze"
     """
-    _ask(model, "pause", by, reason, control)
+    _ask(model, "pause", by, reason, json, control)
 
 
-def resume(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
+def resume(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:
     """Let a paused rollout go on.
 
     \b
       penstock resume fraud_detector
     """
-    _ask(model, "resume", by, reason, control)
+    _ask(model, "resume", by, reason, json, control)
 
 
 def rollback(
     model: Model,
     by: By,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the record.")],
+    json: Json = False,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", show_default="the champion stays", help="previous, fallback or a version."),
+    ] = None,
     control: Control = CONTROL,
 ) -> None:
     """Give all traffic back to the champion, and end the rollout.
 
+    With --to, another version serves from now on, whatever is under way: the one before the champion (previous), the
+    one before that (fallback), or any that has servers.
+
     \b
       penstock rollback fraud_detector --reason "support reports odd scores"
+      penstock rollback fraud_detector --to previous --reason "wrong since last week"
     """
-    _ask(model, "rollback", by, reason, control)
+    if to is None:
+        _ask(model, "rollback", by, reason, json, control)
+        return
+    with client_of(control) as client:
+        _tell(client.revert(model, to, by, reason), json)
 
 
-def promote(model: Model, by: By, reason: Reason = "", control: Control = CONTROL) -> None:
+def promote(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:
     """Make the candidate the champion now.
 
     Whatever the plan still asks for is passed over, and the record says by whom.
@@ -121,7 +135,7 @@ def promote(model: Model, by: By, reason: Reason = "", control: Control = CONTRO
     \b
       penstock promote fraud_detector --reason "hotfix, tested by hand"
     """
-    _ask(model, "promote", by, reason, control)
+    _ask(model, "promote", by, reason, json, control)
 
 
 def events(model: Model, json: Json = False, control: Control = CONTROL) -> None:
@@ -134,14 +148,14 @@ def events(model: Model, json: Json = False, control: Control = CONTROL) -> None
     """
     from rich.console import Console
 
-    from gates import terminal
+    from gates import decisions
 
     with client_of(control) as client:
         rows = client.events(model)
     if json:
         print_json(rows)
     else:
-        Console().print(terminal.events_view(rows))
+        Console().print(decisions.events_view(rows))
 
 
 def _look(client: ControlClient, model: str | None) -> ControlStatus:
@@ -151,16 +165,19 @@ def _look(client: ControlClient, model: str | None) -> ControlStatus:
         return seen
     chosen = tuple(one for one in seen.models if one.model == model)
     if not chosen:
-        known = ", ".join(one.model for one in seen.models) or "none"
-        raise Failure(f"there is no model {model!r}; there are: {known}", Exit.REFUSED)
+        raise Failure(unknown("model", model, (one.model for one in seen.models)), Exit.REFUSED)
     return replace(seen, models=chosen)
 
 
-def _ask(model: str, wish: str, by: str, reason: str, control: str) -> None:
+def _ask(model: str, wish: str, by: str, reason: str, json: bool, control: str) -> None:
     with client_of(control) as client:
-        _tell(client.ask(model, wish, by, reason))
+        _tell(client.ask(model, wish, by, reason), json)
 
 
-def _tell(status: ModelStatus) -> None:
+def _tell(status: ModelStatus, json: bool) -> None:
+    """How the model stands from now on."""
     served = f", candidate {status.candidate} serves {status.percent:g} %" if status.candidate else ""
-    print(f"{status.model}: {status.phase.replace('_', ' ')}; champion {status.champion}{served}")
+    if json:
+        print_json(status)
+    else:
+        print(f"{status.model}: {status.phase.replace('_', ' ')}; champion {status.champion}{served}")

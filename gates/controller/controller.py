@@ -15,8 +15,9 @@ from gates.controller.observer import Observer
 from gates.controller.routes import Unroutable
 from gates.controller.steering import CoolingDown, Steering
 from gates.decision import Command, Decision
+from gates.exits import unknown
 from gates.phases import IllegalEvent
-from gates.ports import AuditRow, Clock, Recorded, Registry, RegistryError, Store, StoreError
+from gates.ports import AuditRow, Clock, Recorded, Registry, RegistryError, Serving, Store, StoreError
 from gates.settings import ModelSettings, Settings
 from gates.status import ControlStatus, ModelStatus
 from proxy.snapshot import ModelRoute, Snapshot
@@ -40,7 +41,7 @@ class UnknownModel(Exception):
     """The configuration names no such model."""
 
     def __init__(self, model: str, known: Iterable[str]) -> None:
-        super().__init__(f"there is no model {model!r}; there are: {', '.join(known)}")
+        super().__init__(unknown("model", model, known))
 
 
 class Controller:
@@ -169,6 +170,18 @@ class Controller:
         self._model(model)
         return await self._steering.command(model, command)
 
+    async def revert(self, model: str, to: str, by: str, reason: str) -> None:
+        """Let another version serve at once: the "previous" one, the "fallback", or a version that has servers.
+
+        A rollout that is under way ends. Raises UnknownModel, NoSuchPast, AlreadyChampion, Unroutable, RegistryError
+        and StoreError."""
+        self._model(model)
+        await self._steering.revert(model, to, by, reason)
+
+    def on_pins_moved(self, tell: Callable[[Iterable[Serving]], object]) -> None:
+        """Call `tell` whenever another version serves a model; it must not block."""
+        self._steering.pins_moved = tell
+
     async def start_rollout(self, model: str, candidate: str, by: str, reason: str, override: bool = False) -> Decision:
         """Begin a trial of `candidate`, a version or an alias, under the terms that are configured now.
 
@@ -249,14 +262,13 @@ class Controller:
         """Write down what changes nothing. Raises StoreError."""
         await self._steering.book.note(row)
 
-    async def trail(self, limit: int) -> Sequence[AuditRow]:
-        """The newest audit rows of all models, newest first. Raises StoreError."""
-        return await self._steering.book.history(None, limit)
+    async def events(self, model: str | None, limit: int, since: int = 0) -> Sequence[AuditRow]:
+        """The newest audit rows, of one model or of all, newest first; of a generation and later ones.
 
-    async def events(self, model: str, limit: int) -> Sequence[AuditRow]:
-        """The model's newest audit rows, newest first. Raises UnknownModel and StoreError."""
-        self._model(model)
-        return await self._steering.book.history(model, limit)
+        Raises UnknownModel and StoreError."""
+        if model is not None:
+            self._model(model)
+        return [row for row in await self._steering.book.history(model, limit) if row.generation >= since]
 
     async def disagreements(self, model: str, rollout: str = "") -> Sequence[Recorded]:
         """The pairs on record of a rollout of the model, the newest where none is named; the most severe first.
@@ -270,7 +282,8 @@ class Controller:
     # how it is done
 
     def _status_of(self, route: ModelRoute) -> ModelStatus:
-        return overview.model_status(self.snapshot, self.observer, route)
+        serving = self._steering.standing.servings[route.model]
+        return overview.model_status(self.snapshot, self.observer, route, serving, self._models[route.model].servers)
 
     async def _tick_on(self) -> None:
         """Every 0.2 s, and sooner where a push brought something new."""

@@ -12,7 +12,7 @@ from typing import ParamSpec
 import msgspec
 
 from gates.controller.daemonthread import DaemonThread, in_thread
-from gates.controller.outbox import Begin, Finish, body_of
+from gates.controller.outbox import Begin, Finish, Revert, body_of
 from gates.ports import AuditRow, Clock, Outbox, Registry, RegistryError, RolloutFacts, Store
 
 P = ParamSpec("P")
@@ -96,7 +96,9 @@ class Errands:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stored.wait(), MEASURE_EVERY)
 
-    async def _tell(self, body: Begin | Finish) -> bool:
+    async def _tell(self, body: Begin | Finish | Revert) -> bool:
+        if isinstance(body, Revert):
+            return await self._attempt(body.facts, self._registry.revert, body.facts, body.by, body.reason, body.at)
         if isinstance(body, Begin):
             return await self._attempt(body.facts, self._registry.begin, body.facts, body.parameters, body.by, body.at)
         rows = await in_thread(self._store_calls, self._store.history, body.facts.model, HISTORY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,6 +39,16 @@ class Finish:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Revert:
+    """The body of a "revert": the version `facts.champion` serves again, in place of `facts.candidate`."""
+
+    facts: RolloutFacts
+    by: str
+    reason: str
+    at: float
+
+
 def errands_of(decision: Decision, at: float) -> tuple[tuple[str, str], ...]:
     """(kind, body) of what the registry is told of a decision, to be stored with it; `at` is wall time."""
     after = decision.rollout
@@ -53,11 +64,14 @@ def errands_of(decision: Decision, at: float) -> tuple[tuple[str, str], ...]:
             return ()
 
 
-def body_of(errand: Errand) -> Begin | Finish:
+_BODIES: Mapping[str, type[Begin | Finish | Revert]] = {"begin": Begin, "finish": Finish, "revert": Revert}
+
+
+def body_of(errand: Errand) -> Begin | Finish | Revert:
     """Raises ValueError for a body that is none of ours."""
-    if errand.kind == "begin":
-        return msgspec.json.decode(errand.body, type=Begin)
-    return msgspec.json.decode(errand.body, type=Finish)
+    if errand.kind not in _BODIES:
+        raise ValueError(f"an errand of kind {errand.kind!r} is none of ours")
+    return msgspec.json.decode(errand.body, type=_BODIES[errand.kind])
 
 
 def facts_of(rollout: Rollout) -> RolloutFacts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from gates.controller.history import BAND_ALPHA
 from gates.controller.observer import Observer
@@ -15,15 +15,19 @@ from gates.health import Health, champion_health
 from gates.outlook import Forecast, forecast, stage_name, warnings
 from gates.phases import CLIMBING, ENDED, wishes_in
 from gates.plan import Plan
-from gates.ports import RolloutFacts
+from gates.ports import RolloutFacts, Serving
 from gates.rollout import Rollout
-from gates.status import AgreementStatus, LaneStatus, ModelStatus, RolloutStatus, StageStatus
+from gates.status import AgreementStatus, LaneStatus, ModelStatus, RolloutStatus, SliceStatus, StageStatus
 from gates.verdict import light
 from proxy.snapshot import ModelRoute, Phase, Snapshot
-from proxy.window import LANES, AgreementTally, LaneTally
+from proxy.window import LANES, AgreementTally, LaneTally, SliceTally
 
 
-def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute) -> ModelStatus:
+def model_status(
+    snapshot: Snapshot, observer: Observer, route: ModelRoute, serving: Serving, served: Container[str]
+) -> ModelStatus:
+    """`served` are the versions that have servers."""
+    past = (serving.previous, serving.fallback)
     watch = observer.watches.get(route.model)
     return ModelStatus(
         model=route.model,
@@ -34,6 +38,9 @@ def model_status(snapshot: Snapshot, observer: Observer, route: ModelRoute) -> M
         generation=snapshot.generation,
         rollout=None if watch is None else _rollout(watch, observer, route),
         possible=wishes_in(route.phase),
+        previous=serving.previous,
+        fallback=serving.fallback,
+        warm=tuple(version for version in past if version and version in served),
     )
 
 
@@ -81,6 +88,7 @@ def _rollout(watch: Watch, observer: Observer, route: ModelRoute) -> RolloutStat
         stepped_down=rollout.stepped_down,
         overdue=rollout.overdue,
         outputs=drifts(window.champion_outputs, window.candidate_outputs),
+        slices={name: tuple(_slices(values)) for name, values in sorted(window.slices.items())},
     )
 
 
@@ -139,6 +147,11 @@ def _lane(tally: LaneTally) -> LaneStatus:
     return LaneStatus(
         tally.answers, tally.failures, _millis(tally.latency.quantile(0.5)), _millis(tally.latency.quantile(0.99))
     )
+
+
+def _slices(values: Mapping[str, SliceTally]) -> Iterator[SliceStatus]:
+    for value, tally in sorted(values.items(), key=lambda one: (-one[1].champion.answers, one[0])):
+        yield SliceStatus(value, _lane(tally.champion), _lane(tally.candidate), tally.compared, tally.disagreed)
 
 
 def _millis(seconds: float | None) -> float | None:

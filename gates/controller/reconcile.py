@@ -133,8 +133,10 @@ def _serving(model: ModelSettings, standing: Standing, versions: Versions, gener
     version = versions.get((model.name, model.champion), model.champion)
     if _settled(model, standing) or is_alias(version):
         return before
-    epoch = before.epoch if before is not None and before.version == version else generation
-    return Serving(model.name, version, model.champion, epoch)
+    if before is None:
+        return Serving(model.name, version, model.champion, generation)
+    moved = before if before.version == version else before.moved(version, generation)
+    return replace(moved, configured=model.champion)
 
 
 def _asked(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -90,4 +90,4 @@ def _promoted(serving: Serving, decision: Decision, generation: int) -> Serving:
     """Who serves after the decision: from its promotion on, the candidate."""
     if decision.event is not Event.PROMOTE:
         return serving
-    return replace(serving, version=decision.rollout.candidate, epoch=generation)
+    return serving.moved(decision.rollout.candidate, generation)

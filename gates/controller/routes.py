@@ -50,6 +50,7 @@ def _route(model: ModelSettings, serving: Serving, rollout: Rollout | None) -> M
         shadow=model.shadow,
         agreement=model.agreement,
         record=model.record,
+        slices=model.slices,
         host=model.host,
         header=model.header,
         health=model.health,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -14,12 +14,13 @@ from gates.controller.book import Book
 from gates.controller.observer import Observer
 from gates.controller.publication import Publication
 from gates.controller.record import Inputs, commit_of, decode_inputs
+from gates.controller.revert import revert, target_of
 from gates.controller.standing import Standing
 from gates.controller.watch import Watch
 from gates.decision import Command, Decision
 from gates.outlook import warnings
 from gates.phases import RETREATS, Event, IllegalEvent
-from gates.ports import Clock, Commit, RegistryError, StaleGeneration, Store, StoreError
+from gates.ports import Clock, Commit, RegistryError, Serving, StaleGeneration, Store, StoreError
 from gates.rollout import Rollout
 from gates.settings import ModelSettings, Settings
 from proxy.snapshot import Phase
@@ -58,6 +59,9 @@ class Steering:
         self._registered = registered
         self._lock = asyncio.Lock()
         self._store_due = 0.0
+        self._pinned: Mapping[str, Serving] = {}
+        self.pins_moved: Callable[[Iterable[Serving]], object] = lambda servings: None
+        """Called, and not waited for, whenever another version serves a model."""
 
     @property
     def standing(self) -> Standing:
@@ -119,6 +123,12 @@ class Steering:
         Raises IllegalEvent, AlreadyChampion, CoolingDown, Unroutable, RegistryError and StoreError."""
         return await self._one_at_a_time(lambda: self._begin(model, rollout, candidate, by, reason, override))
 
+    async def revert(self, model: str, to: str, by: str, reason: str) -> None:
+        """Let the version that `to` means serve, and end the rollout that is under way.
+
+        Raises NoSuchPast, AlreadyChampion, Unroutable, RegistryError and StoreError."""
+        await self._one_at_a_time(lambda: self._revert(model, to, by, reason))
+
     def preview(self, settings: Settings, versions: reconcile.Versions) -> list[tuple[str, str, str]]:
         """What `configure` would change: model, event, reason. Raises Unroutable."""
         at = self._clock.wall()
@@ -143,6 +153,27 @@ class Steering:
         if watch is None:
             raise IllegalEvent(Phase.IDLE, command.event)
         return await self._decided(self._inputs(watch, command))
+
+    async def _revert(self, model: str, to: str, by: str, reason: str) -> None:
+        serving = self.standing.servings.get(model)
+        if serving is None:
+            raise RegistryError(f"{model}: the registry has not told yet which version serves")
+        version = target_of(serving, to)
+        if version == serving.version:
+            raise AlreadyChampion(f"{model}: version {version} serves already")
+        self.observer.observe()
+        rollout, ending = self.standing.rollouts.get(model), None
+        if rollout is not None and rollout.carrying:
+            inputs = self._inputs(self.observer.watches[model], Command(Event.ROLL_BACK, by, reason))
+            decision = inputs.decide()
+            assert decision is not None, "a command is always decided"
+            ending = (inputs, decision)
+        at = self._clock.wall()
+        commit = revert(self._settings, self.standing, model, version, by, reason, ending, at, self._registered)
+        await self.book.write(commit)
+        self._take_stand()
+        self.errand_stored.set()
+        logger.warning("%s: %s by %s (generation %d)", model, commit.audit[-1].reason, by, commit.snapshot.generation)
 
     async def _configure(self, settings: Settings, versions: reconcile.Versions) -> None:
         self.observer.observe()
@@ -268,6 +299,9 @@ class Steering:
     def _take_stand(self) -> None:
         """Bring the observer and the workers in line with where things stand."""
         self.observer.follow(self.standing)
+        if self.standing.servings != self._pinned:
+            self._pinned = self.standing.servings
+            self.pins_moved(self._pinned.values())
         self.publication.publish(self.standing.snapshot)
 
     def _inputs(self, watch: Watch, command: Command | None) -> Inputs:

@@ -32,7 +32,7 @@ from gates.settings.notation import Address
 from gates.settings.problems import Problem, SettingsError, Source
 from gates.settings.promotion import NO_GATES, PromotionGates
 from gates.settings.tls import DataPortTls
-from proxy.snapshot import AgreementSpec, HeaderMatch, HealthProbe, Origin, RecordPolicy, ShadowPolicy, Sticky
+from proxy.snapshot import AgreementSpec, HeaderMatch, HealthProbe, Origin, RecordPolicy, ShadowPolicy, Slice, Sticky
 
 __all__ = [
     "NO_GATES",
@@ -91,6 +91,7 @@ class ModelSettings:
     promotion: PromotionGates = NO_GATES
     record: RecordPolicy = field(default_factory=RecordPolicy)
     retention: float = 30 * 86_400.0
+    slices: tuple[Slice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Settings:
     path: Path
     tls: DataPortTls | None = None
     prometheus: str | None = field(default=None, repr=False)
+    model_versions: Path | None = None
     trusted_peers: tuple[str, ...] = ()
     access: AccessSettings = OPEN
     source: Source = field(default=Source(), compare=False)
@@ -168,6 +170,7 @@ def _settings(keys: Configuration, path: Path, read: document.Document) -> Setti
         path,
         tls=keys.tls.tls(path.parent) if keys.tls else None,
         prometheus=keys.prometheus,
+        model_versions=path.parent / keys.model_versions if keys.model_versions else None,
         trusted_peers=tuple(keys.trusted_peers),
         access=keys.access.access(path.parent),
         source=read.source,
@@ -192,7 +195,14 @@ def _servers(keys: ModelKeys, folder: Path) -> Mapping[str, tuple[Origin, ...]]:
     )
 
 
+def _sized(gate: Gate, slices: tuple[Slice, ...]) -> Gate:
+    """A gate by a slice has a place for each of its values, and one for all others."""
+    most = next((one.most for one in slices if one.name == gate.by), None)
+    return gate if most is None else replace(gate, values=most + 1)
+
+
 def _model(name: str, keys: ModelKeys, folder: Path) -> ModelSettings:
+    slices = tuple(one.slice(slice_name) for slice_name, one in keys.slices.items())
     return ModelSettings(
         name=name,
         path_prefix=keys.match.path_prefix,
@@ -205,7 +215,7 @@ def _model(name: str, keys: ModelKeys, folder: Path) -> ModelSettings:
         shadow=keys.shadow.policy(),
         agreement=keys.agreement.spec(),
         plan=keys.plan.plan(),
-        gates=tuple(gate.gate(gate_name) for gate_name, gate in keys.gates.items()),
+        gates=tuple(_sized(gate.gate(gate_name), slices) for gate_name, gate in keys.gates.items()),
         budget=keys.budget.budget(),
         host=keys.match.host or "",
         header=keys.match.header_match(),
@@ -216,4 +226,5 @@ def _model(name: str, keys: ModelKeys, folder: Path) -> ModelSettings:
         promotion=keys.promotion.gates(),
         record=keys.agreement.disagreements.policy(),
         retention=keys.agreement.disagreements.retention,
+        slices=slices,
     )

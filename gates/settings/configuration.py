@@ -19,6 +19,7 @@ from gates.settings.kinds import Keys, contradiction, written
 from gates.settings.matching import MatchKeys
 from gates.settings.notation import Address
 from gates.settings.promotion import PromotionKeys
+from gates.settings.slicing import SliceKeys, is_redacted
 from gates.settings.tls import DataPortTlsKeys, UpstreamTlsKeys
 from gates.settings.trial import AnyGate, BudgetKeys, Gates, LatencyGate, PlanKeys
 from proxy.snapshot import HealthProbe, ShadowPolicy, Sticky
@@ -124,6 +125,9 @@ class ModelKeys(Keys):
     """Copies of requests, to the version that does not serve them."""
     agreement: AgreementKeys = written({})
     """How the candidate's answers are compared with the champion's."""
+    slices: Annotated[dict[kinds.Name, SliceKeys], Field(max_length=8)] = written({})
+    """Parts of the traffic to be looked at by themselves, by names of your own: answers, errors, latency and agreement
+    for each value. A gate is held to each of them with `by`."""
     plan: PlanKeys = written({})
     """The stages of a rollout."""
     gates: Gates = written({"error_rate": {"max": "1%"}})
@@ -157,6 +161,16 @@ class ModelKeys(Keys):
             raise contradiction(f"version {version} is the champion already")
         return version
 
+    @field_validator("slices")
+    @classmethod
+    def _open(cls, slices: dict[str, SliceKeys], info: ValidationInfo) -> dict[str, SliceKeys]:
+        if "agreement" in info.data:
+            policy = info.data["agreement"].disagreements.policy()
+            for name, keys in slices.items():
+                if is_redacted(keys.slice(name), policy):
+                    raise contradiction("its values would be told, and they are credentials or to be redacted", name)
+        return slices
+
     @field_validator("plan")
     @classmethod
     def _reachable(cls, plan: PlanKeys, info: ValidationInfo) -> PlanKeys:
@@ -168,6 +182,10 @@ class ModelKeys(Keys):
     @field_validator("gates")
     @classmethod
     def _attainable(cls, gates: dict[str, AnyGate], info: ValidationInfo) -> dict[str, AnyGate]:
+        for name, gate in gates.items():
+            if gate.by is not None and gate.by not in info.data.get("slices", (gate.by,)):
+                has = ", ".join(info.data["slices"]) or "none"
+                raise contradiction(f"there is no slice {gate.by}; slices are: {has}", name, "by")
         if "timeout" in info.data and "shadow" in info.data:
             longest = max(info.data["timeout"], info.data["shadow"].timeout)
             for name, gate in gates.items():
@@ -206,6 +224,9 @@ class Configuration(Keys):
     """Where the control plane keeps its state. A relative SQLite path starts at the current directory."""
     mlflow: MlflowKeys | None = None
     """The MLflow registry. Without it, versions are names that only this file knows."""
+    model_versions: kinds.File | None = None
+    """A file to write at each promotion and rollback: the current, previous and fallback version of each model. A
+    relative path starts at the configuration's folder."""
     prometheus: kinds.Url | None = None
     """The Prometheus server that gates with `metric: prometheus` ask, http://host:port."""
     models: dict[kinds.Name, ModelKeys]

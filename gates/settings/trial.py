@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -13,6 +13,9 @@ from gates.settings import kinds
 from gates.settings.kinds import Keys, contradiction, written
 from gates.verdict import Severity
 from proxy.snapshot import BASIS_POINTS
+
+USUAL_VALUES = 21
+"""The values of a slice that names no number of them, and all others."""
 
 
 class ShadowStage(Keys):
@@ -126,6 +129,14 @@ class _GateKeys(Keys):
     """The stages that it watches: shadow, ramp, bake or all."""
     min_requests: kinds.Count = 0
     """The least number of requests, in one stage, before it passes. It may fail sooner."""
+    by: kinds.Name | None = None
+    """A slice of the model's: it then fails by any one of the slice's values. However many those are, a false alarm is
+    no likelier. It passes by the whole."""
+
+    @property
+    def slicing(self) -> dict[str, Any]:
+        """What a gate has of its slice, which is one of the usual size until the model's settings tell."""
+        return {"by": self.by, "values": USUAL_VALUES} if self.by else {}
 
 
 class _ComparingGateKeys(_GateKeys):
@@ -163,6 +174,7 @@ class ErrorRateGate(_ComparingGateKeys):
             margin=self.allowance,
             scope=self.scope,
             min_requests=self.min_requests,
+            **self.slicing,
         )
 
 
@@ -192,6 +204,7 @@ class LatencyGate(_ComparingGateKeys):
             margin=self.allowance,
             scope=self.scope,
             min_requests=self.min_requests,
+            **self.slicing,
         )
 
 
@@ -214,6 +227,7 @@ class AgreementGate(_GateKeys):
             severity=self.severity,
             scope=self.scope,
             min_requests=self.min_requests,
+            **self.slicing,
         )
 
 

@@ -34,7 +34,7 @@ def test_it_needs_nothing_but_two_model_servers() -> None:
 
 def test_its_commented_lines_work_as_well(tmp_path: Path) -> None:
     text = re.sub(r"(?m)^# (mlflow:|  tracking_uri:|  experiment:)", r"\1", SHIPPED.read_text())
-    text = re.sub(r"(?m)# (max_bad_answers:|deadline:|promotion:|prometheus:)", r"\1", text)
+    text = re.sub(r"(?m)# (max_bad_answers:|deadline:|promotion:|prometheus:|model_versions:)", r"\1", text)
     gates = re.sub(r"(?m)^# (tail:|slower:|  )", r"\1", (CONFIG / "gates" / "default.yaml").read_text())
     (tmp_path / "gates").mkdir()
     (tmp_path / "gates" / "default.yaml").write_text(gates)

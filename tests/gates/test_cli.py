@@ -77,7 +77,7 @@ def test_alone_it_says_where_to_begin(capsys: pytest.CaptureFixture[str]) -> Non
     shown = capsys.readouterr().out
     assert "penstock demo" in shown
     assert "Exit status" in shown
-    listed = (*COMMANDS, "events", "reload", "replay", "audit", "config", "gate", "registry")
+    listed = (*COMMANDS, "events", "logs", "reload", "replay", "audit", "config", "gate", "registry")
     assert all(f"\n  {command} " in shown for command in listed)
     assert "..." not in shown.partition("Commands:")[2], "a summary is too long for its line"
 
@@ -85,7 +85,7 @@ def test_alone_it_says_where_to_begin(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     "words",
     [
-        *[(name,) for name in (*COMMANDS, "events", "reload", "replay")],
+        *[(name,) for name in (*COMMANDS, "events", "logs", "reload", "replay")],
         ("config", "validate"),
         ("config", "schema"),
         ("audit", "verify"),
@@ -102,13 +102,28 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"penstock {proxy.__version__}\n"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *[(name,) for name in (*COMMANDS[4:], "events", "logs", "replay")],
+        *[("config", "validate"), ("audit", "verify"), ("registry", "seal")],
+    ],
+)
+def test_whatever_answers_can_answer_in_json(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*words, "--help"]) == 0
+    assert "\n  --json " in capsys.readouterr().out
+
+
 # exit statuses
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["bogus"], "No such command 'bogus': see `penstock --help`"),
+        (["xyzzy"], "No such command 'xyzzy': see `penstock --help`"),
+        (["stauts"], "Did you mean 'status', 'start'? See `penstock --help`"),
+        (["config", "valdate"], "Did you mean 'validate'?"),
+        (["status", "--wach"], "--watch"),
         (["start", "fraud_detector"], "Missing option '--candidate': see `penstock start --help`"),
         (["rollback", "fraud_detector"], "Missing option '--reason': see `penstock rollback --help`"),
         (["advance"], "Missing argument 'MODEL': see `penstock advance --help`"),
@@ -159,6 +174,14 @@ def test_a_sound_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert run(["config", "validate", str(file)]) == 0
     slowest = "slowest is gate error_rate in the stage shadow: at least 337 requests of clients"
     assert capsys.readouterr().out == f"{file}: sound; models: fraud_detector\nfraud_detector: {slowest}\n"
+    assert run(["config", "validate", str(file), "--json"]) == 0
+    told = {"file": str(file), "sound": True, "problems": [], "models": {"fraud_detector": [slowest]}}
+    assert json.loads(capsys.readouterr().out) == told
+    file.write_text(UNSOUND)
+    assert run(["config", "validate", str(file), "--json"]) == Exit.CONFIGURATION
+    told = json.loads(capsys.readouterr().out)
+    assert not told["sound"]
+    assert any("did you mean champion?" in problem for problem in told["problems"])
 
 
 def test_gates_that_cannot_be_decided_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,7 +133,7 @@ def test_people_steer_a_rollout(serving: Serving) -> None:
     for command in (["status", "froud"], ["pause", "froud"], ["events", "froud"]):
         unknown = serving.penstock(*command)
         assert unknown.returncode == Exit.REFUSED
-        assert unknown.stderr == "penstock: there is no model 'froud'; there are: fraud\n"
+        assert unknown.stderr == "penstock: there is no model 'froud'; there are: fraud; did you mean fraud?\n"
 
     shown = serving.penstock("status")
     assert shown.returncode == 0
@@ -141,12 +141,54 @@ def test_people_steer_a_rollout(serving: Serving) -> None:
     assert " 2 workers alive" in shown.stdout
     assert json.loads(serving.penstock("status", "fraud", "--json").stdout)["models"][0]["phase"] == "paused"
 
-    assert serving.penstock("resume", "fraud").returncode == 0
-    assert serving.penstock("rollback", "fraud", "--reason", "odd scores").stdout == "fraud: rolled back; champion 40\n"
+    assert serving.penstock("resume", "fraud", "--by", "ada").returncode == 0
+    assert (
+        serving.penstock("rollback", "fraud", "--by", "ada", "--reason", "odd scores").stdout
+        == "fraud: rolled back; champion 40\n"
+    )
     rows = json.loads(serving.penstock("events", "fraud", "--json").stdout)
     assert [row["event"] for row in rows][:5] == ["roll_back", "resume", "pause", "climb", "start"]
     assert rows[4]["by"] == "maria"
     assert "odd scores" in serving.penstock("events", "fraud").stdout
+    told = serving.penstock("logs", "--lines", "2").stdout.splitlines()
+    assert [line.partition("  ")[2] for line in told] == [
+        "fraud  resume -> ramp  by ada: asked by ada",
+        "fraud  roll back -> rolled back  by ada: odd scores",
+    ]
+    started = serving.penstock("start", "fraud", "--candidate", "42", "--override", "--json")
+    assert json.loads(started.stdout)["phase"] == "shadow"
+
+
+def test_logs_follow_decisions_through_a_restart(serving: Serving) -> None:
+    command = [*PENSTOCK, "logs", "--follow", "--json"]
+    follower = subprocess.Popen(command, env=serving.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert follower.stdout is not None
+    try:
+        assert json.loads(follower.stdout.readline())["event"] == "configure"
+        assert serving.penstock("start", "fraud", "--candidate", "42").returncode == 0
+        assert json.loads(follower.stdout.readline())["event"] == "start"
+        died = serving.pid("control")
+        os.kill(died, signal.SIGKILL)
+        until(lambda: serving.pid("control") != died, "another control process")
+        until(lambda: serving.penstock("pause", "fraud").returncode == 0, "a pause")
+        assert json.loads(follower.stdout.readline())["event"] == "pause"
+        follower.send_signal(signal.SIGINT)
+        follower.communicate(timeout=60)
+    finally:
+        follower.kill()
+    assert follower.returncode == 0
+
+
+def test_the_shell_completes_commands_and_the_names_of_models(serving: Serving) -> None:
+    def completed(line: str) -> list[str]:
+        asking = {"_PENSTOCK_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+        environment = serving.environment | asking
+        done = subprocess.run(PENSTOCK, env=environment, capture_output=True, text=True, timeout=60)
+        return done.stdout.split()
+
+    assert {"pause", "promote", "proxy"} <= set(completed("penstock p"))
+    assert completed("penstock pause fr") == ["fraud"]
+    assert completed("penstock pause x") == []
 
 
 def test_a_control_process_that_dies_comes_back_to_the_same_rollout(serving: Serving) -> None:

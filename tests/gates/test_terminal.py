@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from gates import terminal
+from gates import decisions, terminal
 from gates.health import Health
 from gates.outlook import Forecast
 from gates.ports import AuditRow
@@ -165,17 +165,17 @@ def test_words_from_elsewhere_cannot_steer_the_terminal() -> None:
     evil = "\x1b[2J\x9b\r\n\x07[bold]"
     model = replace(MODEL, model=evil, rollout=replace(ROLLOUT, started_by=evil, waiting_for=(evil,)))
     row = AuditRow(3, 0.0, evil, "r1", "start", evil, evil, "shadow", 0, "{}")
-    shown = text(terminal.model_view(model)) + text(terminal.events_view([row]))
+    shown = text(terminal.model_view(model)) + text(decisions.events_view([row]))
     assert not set(shown) & set("\x1b\x9b\r\x07")
     assert "[bold]" in shown
 
 
 def test_events() -> None:
     row = AuditRow(3, 0.0, "m", "r1", "roll_back", "maria", "odd scores", "rolled_back", 0, "{}")
-    heading, line = text(terminal.events_view([row])).splitlines()
+    heading, line = text(decisions.events_view([row])).splitlines()
     assert heading.split() == ["when", "event", "phase", "by", "why"]
     assert line.split()[2:] == ["roll", "back", "rolled", "back", "maria", "odd", "scores"]
-    assert "nothing has happened yet" in text(terminal.events_view([]))
+    assert "nothing has happened yet" in text(decisions.events_view([]))
 
 
 @given(st.floats(0.01, 99.99))

@@ -14,7 +14,9 @@ export function askForReason({ title, does, label, kind }, send) {
 export function askForStart(model, send) {
   const candidate = field("candidate", "Candidate", "A version that the configuration serves, or an alias such as @challenger.", h("input", { required: true }));
   const does = "Copies of the traffic come first: its answers are compared, and reach nobody.";
-  open({ title: `Start a rollout of ${model}`, does, label: "Start", kind: "first" }, [candidate, reasonField(), nameField()], send);
+  const override = h("label", { class: "check" }, h("input", { type: "checkbox", name: "override" }), "Whatever the cool-down after a rollback");
+  open({ title: `Start a rollout of ${model}`, does, label: "Start", kind: "first" }, [candidate, reasonField(), nameField(), override], (body) =>
+    send({ ...body, override: Boolean(body.override) }));
 }
 
 /** Ask for a token until one is given. */

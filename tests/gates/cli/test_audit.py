@@ -45,6 +45,14 @@ def test_a_trail_that_holds_tells_its_head(database: Path, capsys: pytest.Captur
     said = capsys.readouterr().out
     assert said.startswith("the audit trail holds: 6 rows, head ")
     assert verify(database, "--kept", said.split()[-1]) == 0
+    capsys.readouterr()
+    assert verify(database, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"holds": True, "rows": 6, "head": said.split()[-1]}
+    tamper(database, "DELETE FROM audit WHERE id = 3")
+    assert verify(database, "--json") == Exit.BROKEN
+    told = json.loads(capsys.readouterr().out)
+    assert (told["holds"], told["rows"]) == (False, 2)
+    assert "does not follow row 2" in told["problem"]
 
 
 @pytest.mark.parametrize(

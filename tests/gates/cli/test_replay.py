@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -53,6 +54,16 @@ def stored(rows: list[AuditRow], file: Path) -> Path:
 
 def replay(database: Path, *arguments: str) -> int:
     return run(["replay", *arguments, "--store", f"sqlite:///{database}"])
+
+
+def test_the_same_as_json(database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gates = tmp_path / "gates.yaml"
+    gates.write_text("error_rate: {max: 0.1%}\n")
+    assert replay(database, "r1", "--gates", str(gates), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [each["differences"] for each in told["decisions"]] == [[]] * len(told["decisions"])
+    assert told["decisions"][0]["row"]["event"] == "start"
+    assert not told["under_other_gates"][-1]["same"]
 
 
 def test_a_rollout_is_made_again_decision_by_decision(database: Path, capsys: pytest.CaptureFixture[str]) -> None:

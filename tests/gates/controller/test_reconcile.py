@@ -91,7 +91,7 @@ def test_the_epoch_moves_with_the_version_alone() -> None:
     assert renamed.servings == (Serving(MODEL, "40", "@c", 1),)
     moved = configured(standing, champion="41")
     assert moved is not None
-    assert moved.servings == (Serving(MODEL, "41", "41", 2),)
+    assert moved.servings == (Serving(MODEL, "41", "41", 2, previous="40"),)
 
 
 def test_what_is_wanted_is_what_was_never_tried() -> None:

@@ -1,0 +1,38 @@
+"""The record of what was decided, as people read it in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gates.ports import AuditRow
+from gates.terminal import PHASES, plain, words
+
+
+def events_view(rows: Sequence[AuditRow]) -> RenderableType:
+    """What was done, by whom and why, one after the other."""
+    if not rows:
+        return Text("nothing has happened yet", style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("when", "event", "phase", "by", "why"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("when", "event"))
+    for row in rows:
+        when = datetime.fromtimestamp(row.at).strftime("%m-%d %H:%M:%S")
+        style = next((style for phase, style in PHASES.items() if phase == row.phase), "")
+        event, phase = Text(words(plain(row.event))), Text(words(plain(row.phase)), style=style)
+        table.add_row(when, event, phase, Text(plain(row.by)), Text(plain(row.reason)))
+    return table
+
+
+def decision_line(row: AuditRow) -> Text:
+    """One decision as one line."""
+    when = datetime.fromtimestamp(row.at).strftime("%Y-%m-%d %H:%M:%S")
+    style = next((style for phase, style in PHASES.items() if phase == row.phase), "")
+    line = Text.assemble((when, "dim"), f"  {plain(row.model)}  ", (words(plain(row.event)), style))
+    if words(row.event) != words(row.phase):
+        line.append(f" -> {words(plain(row.phase))}", style)
+    return line.append(f"  by {plain(row.by)}: {plain(row.reason)}")
