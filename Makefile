@@ -53,7 +53,10 @@ soak: $(INSTALLED) ## Kill and stop control planes for half an hour: 20 deaths a
 client-faults: $(INSTALLED) ## Pipeline to a worker in every depth from 2 to 20, split at every byte
 	@PENSTOCK_CLIENT_FAULTS=1 $(BIN)/python -m pytest -s -o timeout=3600 tests/endtoend/test_clients.py
 
-.PHONY: reload-soak
+.PHONY: api-fuzz reload-soak
+api-fuzz: $(INSTALLED) ## Fuzz the control port for ten minutes by its OpenAPI document; FUZZ_ARGS="--seconds 60"
+	@$(BIN)/python -m loadtests.fuzz $(FUZZ_ARGS)
+
 reload-soak: $(INSTALLED) ## Change the configuration under load, a thousand times by file and by symlink
 	@$(BIN)/python -m loadtests.reload $(RELOAD_ARGS)
 

@@ -82,6 +82,7 @@ MATRIX: Mapping[str, Roles | None] = {
     "DELETE /api/session": ANYONE,
     "GET /link/snapshot": WORK,
     "POST /link/windows": WORK,
+    "GET /api/openapi.json": ANYONE,
     "GET /metrics": READ,
     "GET /-/live": ANYONE,
     "GET /-/ready": ANYONE,

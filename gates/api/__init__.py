@@ -9,6 +9,7 @@ from gates.api.files import Files
 from gates.api.guard import Guard
 from gates.api.hardening import Hardened
 from gates.api.live import Live
+from gates.api.openapi import OpenApi
 from gates.api.operations import Operation, mount
 from gates.api.pages import Pages
 from gates.api.people import People
@@ -39,7 +40,7 @@ def create_app(controller: Controller, errands: Errands | None, reloader: Reload
 
 def _operations(controller: Controller, errands: Errands | None, reloader: Reloader, guard: Guard) -> list[Operation]:
     people = People(controller, errands, reloader)
-    return [
+    described = [
         *Pages().operations(),
         *people.operations(),
         *Live(controller, people.look).operations(),
@@ -48,3 +49,4 @@ def _operations(controller: Controller, errands: Errands | None, reloader: Reloa
         *Session(guard).operations(),
         *Upkeep(controller, errands, reloader, guard).operations(),
     ]
+    return [*described, *OpenApi(described).operations()]

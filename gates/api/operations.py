@@ -3,8 +3,8 @@ in the OpenAPI document."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
@@ -69,6 +69,8 @@ class Operation:
     status: int = 200
     media: str = JSON
     any_time: bool = False
+    also: Mapping[int, str] = field(default_factory=dict)
+    """Other statuses of success, and what each one tells."""
 
     @property
     def route(self) -> str:

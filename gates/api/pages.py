@@ -11,6 +11,7 @@ from gates.api.refusals import Refusal
 from gates.dashboard.files import File, load
 
 HTML = "text/html"
+SAME = {304: "The file is the one that the browser has."}
 # Nothing is loaded from elsewhere, no script or style stands in the page, and no other page may frame it.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -30,8 +31,8 @@ class Pages:
 
     def operations(self) -> list[Operation]:
         return [
-            Operation("GET", "/", "The dashboard.", self._page, media=HTML, any_time=True),
-            Operation("GET", "/dashboard/{name}", "A part of it.", self._part, media="*/*", any_time=True),
+            Operation("GET", "/", "The dashboard.", self._page, media=HTML, any_time=True, also=SAME),
+            Operation("GET", "/dashboard/{name}", "A part of it.", self._part, media="*/*", any_time=True, also=SAME),
         ]
 
     async def _page(self, call: Call) -> Response:

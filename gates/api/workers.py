@@ -32,7 +32,7 @@ class Workers:
     def operations(self) -> list[Operation]:
         snapshot = "The snapshot, as soon as it is another than the worker's; 204 where none comes for 20 s."
         return [
-            Operation("GET", "/link/snapshot", snapshot, self._snapshot, query=Poll),
+            Operation("GET", "/link/snapshot", snapshot, self._snapshot, query=Poll, also={204: "Nothing new."}),
             Operation("POST", "/link/windows", "Bring what a worker has seen.", self._windows, status=204),
         ]
 
