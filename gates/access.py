@@ -57,6 +57,10 @@ RELEASE: Roles = frozenset({Role.RELEASE_MANAGER, Role.ADMIN})
 KEEP: Roles = frozenset({Role.OPERATOR, Role.RELEASE_MANAGER, Role.ADMIN})
 WORK: Roles = frozenset({Role.SERVICE_ACCOUNT})
 
+REVIEW: Roles = PEOPLE - {Role.VIEWER}
+REPORT: Roles = START | WORK
+LABEL: Roles = REPORT | {Role.DATA_SCIENTIST}
+
 _ROLLOUT = "/api/models/{model}/rollout"
 
 MATRIX: Mapping[str, Roles | None] = {
@@ -70,6 +74,10 @@ MATRIX: Mapping[str, Roles | None] = {
     "GET /api/models/{model}/events": READ,
     "GET /api/models/{model}/history": READ,
     "GET /api/models/{model}/disagreements": PEOPLE,
+    "GET /api/models/{model}/production": READ,
+    "POST /api/models/{model}/approvals": REVIEW,
+    "POST /api/models/{model}/reports": REPORT,
+    "POST /api/outcomes": LABEL,
     f"POST {_ROLLOUT}": START,
     f"POST {_ROLLOUT}/advance": RELEASE,
     f"POST {_ROLLOUT}/pause": RETREAT,

@@ -22,8 +22,10 @@ from starlette.applications import Starlette
 from gates.adapters import folderwatch, pins
 from gates.adapters.clock import SystemClock
 from gates.adapters.mlflow import MlflowRegistry
+from gates.adapters.outcomes import SqlOutcomes
 from gates.adapters.store import SqlStore
 from gates.adapters.tokens import TokenUnusable
+from gates.adapters.versions import MlflowVersions
 from gates.api import create_app
 from gates.api.guard import Guard, Sessions
 from gates.authentication import Authenticator
@@ -66,7 +68,9 @@ def build(settings: Settings, reachable: bool = False) -> Control:
     name = f"{socket.gethostname()} (pid {os.getpid()}, {uuid4().hex[:8]})"
     store, clock = SqlStore(settings.store, name), SystemClock()
     registry = None if settings.mlflow is None else _registry(settings.mlflow)
-    controller = Controller(settings, store, clock, lambda: uuid4().hex, registry)
+    outcomes = SqlOutcomes(settings.store)
+    versions = None if settings.mlflow is None else _versions(settings.mlflow)
+    controller = Controller(settings, store, clock, lambda: uuid4().hex, registry, outcomes, versions)
     errands = None
     if registry is not None:
         errands = Errands(
@@ -91,6 +95,10 @@ def _pinning(path: Path) -> Callable[[Iterable[Serving]], object]:
     """In a thread of its own: a folder may be on a disk that does not answer."""
     calls = DaemonThread("pins")
     return lambda servings: calls.submit(pins.write, path, tuple(servings))
+
+
+def _versions(mlflow: MlflowSettings) -> MlflowVersions:
+    return MlflowVersions(mlflow.tracking_uri, mlflow.registry_uri)
 
 
 def _registry(mlflow: MlflowSettings) -> MlflowRegistry:

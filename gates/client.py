@@ -13,6 +13,8 @@ import msgspec
 from gates.configured import Rehearsal, Taken
 from gates.exits import Exit, Failure
 from gates.ports import AuditRow, Recorded
+from gates.promotion.production import ProductionFacts
+from gates.promotion.report import Report
 from gates.status import ControlStatus, ModelStatus
 
 TIMEOUT_SECONDS = 10.0
@@ -72,6 +74,19 @@ class ControlClient:
     def revert(self, name: str, to: str, by: str, reason: str) -> ModelStatus:
         """Another version serves from now on: "previous", "fallback", or a version. Returns as `start` does."""
         return self._post(f"{_path(name)}/rollout/rollback", {"by": by, "reason": reason, "to": to})
+
+    def production(self, name: str, candidate: str) -> ProductionFacts:
+        """What is on record of a candidate, as production gates read it."""
+        return self._get(f"{_path(name)}/production?{urlencode({'candidate': candidate})}", ProductionFacts)
+
+    def approve(self, name: str, candidate: str, review: str, by: str, note: str) -> ProductionFacts:
+        """Put a review on record; returns all that is on record of the candidate then."""
+        body = {"candidate": candidate, "review": review, "by": by, "note": note}
+        return self._decoded(self._exchange("POST", f"{_path(name)}/approvals", body), ProductionFacts)
+
+    def record(self, report: Report) -> None:
+        """Put a report of gates on record."""
+        self._exchange("POST", f"{_path(report.model)}/reports", msgspec.to_builtins(report))
 
     def reload(self, by: str, reason: str) -> Taken:
         """Let it take up what its configuration's files say now."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from gates.evidence import Moments
 from gates.phases import RETREATS
+from gates.promotion.outcomes import Joined
 from gates.promotion.series import Series
 from gates.promotion.versions import VersionFacts
 from gates.rollout import Rollout
@@ -227,6 +229,19 @@ class Store(Protocol):
 
     def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
         """The newest audit rows, of one model or of all, newest first."""
+        ...
+
+
+class OutcomeStore(Protocol):
+    """What came of the answers, joined to the arm that gave them. Each method may block, and raises StoreError."""
+
+    def add(self, model: str, outcomes: Sequence[Joined], kept: Sequence[str]) -> int:
+        """Keep those that are not known yet, by (rollout, name, id), and drop all of the model's other rollouts than
+        those of `kept`. Returns how many were new."""
+        ...
+
+    def tally(self, rollout: str) -> Mapping[str, Mapping[str, Moments]]:
+        """By outcome and arm, the moments over units: many outcomes of one unit are one value, their mean."""
         ...
 
 

@@ -18,6 +18,7 @@ from gates.controller.controller import Controller
 from gates.decision import Command
 from gates.phases import Event
 from gates.plan import Plan, Stage
+from gates.ports import OutcomeStore, Versions
 from gates.reload import Reloader
 from gates.rollout import Terms
 from gates.settings import Address, ModelSettings, Settings
@@ -95,13 +96,17 @@ class Desk:
         registry: FakeRegistry | None = None,
         settings: Settings | None = None,
         reachable: bool = False,
+        outcomes: OutcomeStore | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self.settings = settings or settings_of(*models)
         self.store = store or MemoryStore()
         self.clock = clock or FakeClock()
         self.registry = registry
         names = count(len(self.store.rollouts) + 1)
-        self.controller = Controller(self.settings, self.store, self.clock, lambda: f"r{next(names)}", registry)
+        self.controller = Controller(
+            self.settings, self.store, self.clock, lambda: f"r{next(names)}", registry, outcomes, versions
+        )
         self.authenticator = Authenticator(self.settings.access, {}, self.clock)
         self.reloader = Reloader(
             self.controller, self.settings, self.clock, folderwatch.changes, self.authenticator, reachable

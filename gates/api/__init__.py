@@ -11,6 +11,7 @@ from gates.api.hardening import Hardened
 from gates.api.live import Live
 from gates.api.openapi import OpenApi
 from gates.api.operations import Operation, mount
+from gates.api.outcomes import Outcomes
 from gates.api.pages import Pages
 from gates.api.people import People
 from gates.api.refusals import HANDLERS, Refusal
@@ -43,6 +44,7 @@ def _operations(controller: Controller, errands: Errands | None, reloader: Reloa
     described = [
         *Pages().operations(),
         *people.operations(),
+        *Outcomes(controller).operations(),
         *Live(controller, people.look).operations(),
         *Workers(controller).operations(),
         *Files(reloader).operations(),

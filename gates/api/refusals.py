@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gates.controller.controller import UnknownModel
+from gates.controller.people import NoGo
 from gates.controller.revert import NoSuchPast
 from gates.controller.routes import Unroutable
 from gates.controller.steering import AlreadyChampion, CoolingDown
@@ -77,6 +78,7 @@ HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     HTTPException: _handle_http,
     UnknownModel: _handler(404, "unknown_model"),
     AlreadyChampion: _handler(409, "already_champion", "name another version"),
+    NoGo: _handler(409, "no_go", "mend it, or go on against the gates with an override and a reason"),
     NoSuchPast: _handler(409, "no_such_past"),
     CoolingDown: _handler(409, "cooling_down", "wait, or start it all the same: --override, `override` in the API"),
     IllegalEvent: _handler(409, "illegal_event", "once a rollout has ended, another can be started"),

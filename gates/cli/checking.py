@@ -12,9 +12,10 @@ from pathlib import Path
 from gates import gathering
 from gates.adapters.prometheus import Prometheus
 from gates.adapters.versions import MlflowVersions
+from gates.cli.asking import client_of
 from gates.exits import Exit, Failure
 from gates.ports import MetricsError, NotRegistered, RegistryError
-from gates.promotion.report import Report, StageReport
+from gates.promotion.report import STAGES, Report, StageReport
 from gates.promotion.series import SeriesGate
 from gates.promotion.staging import Measurements
 from gates.settings import NO_GATES, MlflowSettings, PromotionGates, Settings, SettingsError, load, load_promotion
@@ -120,6 +121,31 @@ def series(check: Check) -> StageReport:
     _require(check.gates.live, "live")
     with check.source(check.gates.live) as source:
         return gathering.judge_series(check.gates.live, source, time.time())
+
+
+def production(check: Check, candidate: str, control: str) -> StageReport:
+    """By the control plane's record. Raises Failure."""
+    _require(check.gates.production, "production")
+    with client_of(control) as client:
+        facts = client.production(check.model, candidate)
+    with check.source(check.gates.production) as source:
+        return gathering.judge_production(check.gates.production, facts, source, time.time())
+
+
+def stages_of(check: Check, named: str) -> list[str]:
+    """Those that are named, or all that there are gates for. Raises Failure."""
+    for stage in (wanted := [part.strip() for part in named.split(",") if part.strip()]):
+        require("--stages", stage, STAGES)
+    there: list[str] = [stage for stage in STAGES if getattr(check.gates, stage)]
+    if not (wanted or there):
+        raise Failure("the gate file names no gates: there is nothing to judge by", Exit.CONFIGURATION)
+    return wanted or there
+
+
+def record(report: Report, control: str) -> None:
+    """Put it on the control plane's record. Raises Failure."""
+    with client_of(control) as client:
+        client.record(report)
 
 
 def report(trial: Versions, stages: Sequence[StageReport]) -> Report:

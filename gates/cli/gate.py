@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gates.cli.asking import asking
 from gates.cli.options import CONFIG, CONTROL, Config, Control
 from gates.exits import Exit
 
@@ -131,6 +132,94 @@ def staging(
 
 
 @app.command()
+@asking
+def production(
+    model: Model,
+    candidate: Candidate,
+    gates: Gates = None,
+    config: Config = CONFIG,
+    prometheus_url: PrometheusUrl = None,
+    remedy: Remedy = "off",
+    control: Control = CONTROL,
+    strict: Strict = False,
+    format: Format = "text",
+    output: Output = None,
+) -> Exit:
+    """Judge what production has shown of a candidate.
+
+    Its time in shadow, limits that it broke, accuracy and lift by outcomes, and people's reviews: as the control plane
+    has them on record.
+
+    \b
+      penstock gate production --model fraud_detector --candidate 42 --strict
+    """
+    from gates.cli import checking, remedying
+
+    checking.require("--remedy", remedy, remedying.MODES)
+    check = checking.Check.of(model, config, gates, None, prometheus_url)
+    report = checking.report(checking.Versions(model, candidate), [checking.production(check, candidate, control)])
+    remedying.remedy(report, {one.gate: one for one in check.gates.remedies}, remedy, control)
+    return checking.conclude(report, format, output, strict)
+
+
+@app.command("all")
+@asking
+def every(
+    model: Model,
+    candidate: Candidate,
+    champion: Champion = None,
+    stages: Annotated[
+        str, typer.Option(metavar="STAGES", show_default="all that the file names", help="Some: offline,staging.")
+    ] = "",
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", show_default="a server is started here", help="For staging.")
+    ] = None,
+    duration: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Of the load in staging.")] = 30.0,
+    payload: Annotated[
+        Path | None, typer.Option(metavar="FILE", show_default="the model's input example", help="For staging.")
+    ] = None,
+    gates: Gates = None,
+    config: Config = CONFIG,
+    tracking_uri: Tracking = None,
+    prometheus_url: PrometheusUrl = None,
+    control: Control = CONTROL,
+    record: Annotated[bool, typer.Option("--record", help="Put the report on the control plane's record.")] = False,
+    strict: Strict = False,
+    format: Format = "text",
+    output: Output = None,
+) -> Exit:
+    """Judge every stage that the gate file names gates for: one report, one verdict.
+
+    \b
+      penstock gate all --model fraud_detector --candidate 42 --strict --output report.xml
+      penstock gate all --model fraud_detector --candidate 42 --stages offline,staging --record --strict
+    """
+    from gates.adapters.load import Load
+    from gates.cli import checking
+    from gates.cli.staging import Server, measure
+
+    check = checking.Check.of(model, config, gates, tracking_uri, prometheus_url)
+    trial, wanted = checking.Versions(model, candidate, champion or ""), checking.stages_of(check, stages)
+    found = []
+    if "offline" in wanted:
+        trial = check.trial(candidate, champion)
+        found.append(checking.offline(check, trial))
+    if "staging" in wanted:
+        version, seen = measure(check, trial.candidate, Server(url, 2, None), Load(seconds=duration), payload)
+        trial = checking.Versions(model, version, trial.champion)
+        found.append(checking.staging(check, seen))
+    if "live" in wanted:
+        found.append(checking.series(check))
+    if "production" in wanted:
+        found.append(checking.production(check, trial.candidate, control))
+    report = checking.report(trial, found)
+    if record:
+        checking.record(report, control)
+    return checking.conclude(report, format, output, strict)
+
+
+@app.command()
+@asking
 def live(
     model: Annotated[str, typer.Option("--model", metavar="MODEL", help="Whose configuration names the gates.")] = "",
     gates: Gates = None,

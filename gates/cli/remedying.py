@@ -9,8 +9,9 @@ from typing import Literal
 
 import httpx2
 
+from gates.cli.asking import client_of
 from gates.cli.options import login
-from gates.client import ControlClient, ControlFailed
+from gates.client import ControlFailed
 from gates.promotion.remedies import Remedy, Webhook, due
 from gates.promotion.report import Report
 
@@ -39,7 +40,7 @@ def _roll_back(model: str, reason: str, control: str) -> None:
         _tell(f"not rolled back, as no --model is named: {reason}")
         return
     try:
-        with ControlClient(control) as client:
+        with client_of(control) as client:
             client.ask(model, "rollback", f"penstock gate ({login()})", reason)
         _tell(f"rolled back {model}: {reason}")
     except ControlFailed as error:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (status, start, advance, pause, resume, rollback, promote, events):
+    for command in (status, start, advance, pause, resume, rollback, promote, approve, events):
         app.command()(asking(command))
 
 
@@ -125,6 +125,33 @@ def rollback(
         return
     with client_of(control) as client:
         _tell(client.revert(model, to, by, reason), json)
+
+
+def approve(
+    model: Model,
+    by: By,
+    candidate: Annotated[str, typer.Option(metavar="VERSION", help="The version that was reviewed, or an alias.")],
+    review: Annotated[
+        str, typer.Option(metavar="SIDE", help="From which side: data-science, devops, business or security.")
+    ],
+    note: Annotated[str, typer.Option(metavar="TEXT", help="What there is to say.")] = "",
+    json: Json = False,
+    control: Control = CONTROL,
+) -> None:
+    """Put your review of a version on record.
+
+    The gate `approvals` asks for it: see penstock gate production.
+
+    \b
+      penstock approve fraud_detector --candidate 42 --review business --note "meets the Q4 goals"
+    """
+    with client_of(control) as client:
+        facts = client.approve(model, candidate, review, by, note)
+    if json:
+        print_json(facts.approvals)
+        return
+    for given in facts.approvals:
+        print(f"{model} {candidate}: {given.review} review by {given.by}" + (f": {given.note}" if given.note else ""))
 
 
 def promote(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:

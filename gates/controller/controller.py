@@ -10,14 +10,31 @@ from contextlib import suppress
 from gates.controller import overview, reconcile
 from gates.controller.casebook import Casebook
 from gates.controller.daemonthread import DaemonThread, in_thread
+from gates.controller.gatekeeper import Gatekeeper
 from gates.controller.history import SAMPLE_EVERY, History
 from gates.controller.observer import Observer
+from gates.controller.outcomes import Outcomes, Receipt
+from gates.controller.people import NoGo, approval_row, report_row
 from gates.controller.routes import Unroutable
 from gates.controller.steering import CoolingDown, Steering
 from gates.decision import Command, Decision
 from gates.exits import unknown
 from gates.phases import IllegalEvent
-from gates.ports import AuditRow, Clock, Recorded, Registry, RegistryError, Serving, Store, StoreError
+from gates.ports import (
+    AuditRow,
+    Clock,
+    OutcomeStore,
+    Recorded,
+    Registry,
+    RegistryError,
+    Serving,
+    Store,
+    StoreError,
+    Versions,
+)
+from gates.promotion.outcomes import Outcome
+from gates.promotion.production import ProductionFacts, Review
+from gates.promotion.report import Report
 from gates.settings import ModelSettings, Settings
 from gates.status import ControlStatus, ModelStatus
 from proxy.snapshot import ModelRoute, Snapshot
@@ -50,9 +67,16 @@ class Controller:
     Nothing here blocks the event loop: store and registry are called in a thread each."""
 
     def __init__(
-        self, settings: Settings, store: Store, clock: Clock, new_id: Callable[[], str], registry: Registry | None
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        new_id: Callable[[], str],
+        registry: Registry | None,
+        outcomes: OutcomeStore | None = None,
+        versions: Versions | None = None,
     ) -> None:
-        """`new_id` names rollouts; a name must never be given twice."""
+        """`new_id` names rollouts; a name must never be given twice. `versions` is what the registry knows of them."""
         self.started = False
         self.rival = ""
         """The other control plane that acts on this store, "" where none does."""
@@ -70,6 +94,8 @@ class Controller:
         self._unresolved = asyncio.Event()
         self._configuring = asyncio.Lock()
         self._steering = Steering(settings, store, clock, registry is not None)
+        self.outcomes = None if outcomes is None else Outcomes(self._steering, outcomes)
+        self._gatekeeper = Gatekeeper(self._steering.book, clock, versions, self.registry_calls)
         self._casebook = Casebook(self._steering.book, lambda: self._models)
 
     # its life
@@ -127,6 +153,8 @@ class Controller:
                 loops.create_task(self._resolve_on())
                 loops.create_task(self._lead_on())
                 loops.create_task(self._sample_on())
+                if self.outcomes is not None:
+                    loops.create_task(self.outcomes.run(lambda: self._models))
         except* Deposed:
             logger.warning("%s acts on this store by now: this control plane steps back", self.rival)
 
@@ -138,6 +166,8 @@ class Controller:
             with suppress(StoreError):
                 await self._steering.book.resign()
         self._steering.book.close()
+        if self.outcomes is not None:
+            self.outcomes.close()
         self.registry_calls.shutdown(wait=False)
 
     def release(self) -> None:
@@ -186,10 +216,12 @@ class Controller:
         """Begin a trial of `candidate`, a version or an alias, under the terms that are configured now.
 
         Raises UnknownModel, IllegalEvent while another one is carrying, AlreadyChampion, CoolingDown for a candidate
-        that was rolled back just now (unless `override`), Unroutable for a version without servers, RegistryError and
+        that was rolled back just now and NoGo for one whose offline or staging gates say so (unless `override`, which
+        then needs a reason), Unroutable for a version without servers, RegistryError and
         StoreError."""
         settings = self._model(model)
         version = await self._version(model, candidate)
+        await self._gatekeeper.admit(settings, version, self._serving(model), by, reason, override)
         begun = await self._steering.begin(settings, self._new_id(), version, by, reason, override)
         if settings.percent is not None:
             await self._steering.configure(self._settings, self._versions)
@@ -270,6 +302,35 @@ class Controller:
             self._model(model)
         return [row for row in await self._steering.book.history(model, limit) if row.generation >= since]
 
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        return tuple(self._models)
+
+    async def post_outcomes(self, model: str, outcomes: Sequence[Outcome]) -> Receipt:
+        """Raises UnknownModel and StoreError."""
+        self._model(model)
+        return await self._recorder.post(model, outcomes)
+
+    async def production(self, model: str, candidate: str = "") -> ProductionFacts:
+        """What is on record of a candidate, that of the newest rollout where none is named.
+
+        Raises UnknownModel, RegistryError and StoreError."""
+        self._model(model)
+        newest = self._steering.standing.rollouts.get(model)
+        version = await self._version(model, candidate) if candidate else newest.candidate if newest else ""
+        return await self._recorder.facts(model, version)
+
+    async def approve(self, model: str, candidate: str, review: Review, by: str, note: str) -> None:
+        """Put a person's review on record. Raises UnknownModel, RegistryError and StoreError."""
+        self._model(model)
+        version = await self._version(model, candidate)
+        await self.note(approval_row(model, version, review, by, note, self._clock.wall()))
+
+    async def record_report(self, report: Report, by: str) -> None:
+        """Put what gates said on record. Raises UnknownModel and StoreError."""
+        self._model(report.model)
+        await self.note(report_row(report, by, self._clock.wall()))
+
     async def disagreements(self, model: str, rollout: str = "") -> Sequence[Recorded]:
         """The pairs on record of a rollout of the model, the newest where none is named; the most severe first.
 
@@ -332,7 +393,7 @@ class Controller:
         for model, candidate in reconcile.wanted(self._settings, self._steering.standing, self._versions):
             try:
                 await self.start_rollout(model, candidate, reconcile.CONFIGURATION, "named by the configuration")
-            except (Unroutable, IllegalEvent, CoolingDown) as error:
+            except (Unroutable, IllegalEvent, CoolingDown, NoGo, RegistryError) as error:
                 logger.error("the rollout that the configuration names cannot begin: %s", error)
             except StoreError as error:
                 logger.error("the rollout that the configuration names has to wait for the store: %s", error)
@@ -341,6 +402,17 @@ class Controller:
 
     def _aliases(self) -> list[tuple[str, str]]:
         return reconcile.aliases(self._settings, self._steering.standing, self._versions)
+
+    @property
+    def _recorder(self) -> Outcomes:
+        if self.outcomes is None:
+            raise StoreError("this control plane keeps no outcomes")
+        return self.outcomes
+
+    def _serving(self, model: str) -> str:
+        """Who serves, "" where that is not settled."""
+        serving = self._steering.standing.servings.get(model)
+        return serving.version if serving else ""
 
     def _model(self, model: str) -> ModelSettings:
         if model not in self._models:

@@ -1,0 +1,162 @@
+"""What came of the answers, and what people say of a version: outcomes, approvals, reports of gates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from gates.api.operations import Call, Name, Operation, Reason, read
+from gates.api.refusals import Refusal
+from gates.controller.controller import Controller
+from gates.controller.outcomes import Receipt
+from gates.promotion.outcomes import Outcome
+from gates.promotion.production import CORRECT, ProductionFacts, Review
+from gates.promotion.report import Report
+
+MAX_OUTCOMES = 32 * 1024 * 1024
+Given = Annotated[str, msgspec.Meta(max_length=300)]
+
+
+class Posted(msgspec.Struct, forbid_unknown_fields=True):
+    """One outcome. `request_id` is the answer's `x-request-id`; a model that is sticky is joined by the `key` of the
+    user. `time` is when the request was answered, ISO 8601 or seconds since the epoch. `version` is the answer's
+    `x-penstock-version`: with it nothing has to be worked out. With a `prediction`, the value is 1 where it is the
+    `value`, and 0 where it is not."""
+
+    value: float | bool | str
+    time: float | str
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = CORRECT
+    request_id: Given = ""
+    key: Given = ""
+    version: Given = ""
+    prediction: float | bool | str | None = None
+    model: Name = ""
+
+
+class Approval(msgspec.Struct, forbid_unknown_fields=True):
+    """A person's review of a version."""
+
+    candidate: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    review: Review
+    by: Name = ""
+    note: Reason = ""
+
+
+class Whom(msgspec.Struct):
+    """Of which version; the newest rollout's candidate where it is not said."""
+
+    candidate: Name = ""
+
+
+class Outcomes:
+    """Each endpoint is one call of the controller."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+
+    def operations(self) -> list[Operation]:
+        model = "/api/models/{model}"
+        return [
+            Operation(
+                "POST", "/api/outcomes", "What came of answers: one, or a list of many.", self._post, answer=Receipt
+            ),
+            Operation(
+                *("GET", f"{model}/production", "What is on record of a candidate, as gates read it.", self._facts),
+                query=Whom,
+                answer=ProductionFacts,
+            ),
+            Operation(
+                *("POST", f"{model}/approvals", "Put a person's review of a version on record.", self._approve),
+                body=Approval,
+                answer=ProductionFacts,
+            ),
+            Operation("POST", f"{model}/reports", "Put a report of gates on record.", self._report, answer=Report),
+        ]
+
+    async def _post(self, call: Call) -> Receipt:
+        posted = _decoded(await read(call.request, MAX_OUTCOMES))
+        by_model: dict[str, list[Outcome]] = {}
+        for one in posted:
+            by_model.setdefault(self._model_of(one), []).append(_outcome(one))
+        receipts = [await self._controller.post_outcomes(model, some) for model, some in by_model.items()]
+        unjoined: dict[str, int] = {}
+        for receipt in receipts:
+            for reason, count in receipt.unjoined.items():
+                unjoined[reason] = unjoined.get(reason, 0) + count
+        return Receipt(sum(r.new for r in receipts), sum(r.duplicates for r in receipts), unjoined)
+
+    async def _facts(self, call: Call) -> ProductionFacts:
+        return await self._controller.production(call.model, call.query.candidate)
+
+    async def _approve(self, call: Call) -> ProductionFacts:
+        body: Approval = call.body
+        await self._controller.approve(call.model, body.candidate, body.review, call.caller, body.note)
+        return await self._controller.production(call.model, body.candidate)
+
+    async def _report(self, call: Call) -> Report:
+        try:
+            report = msgspec.json.decode(await read(call.request, MAX_OUTCOMES), type=Report)
+        except (ValueError, RecursionError) as error:
+            raise Refusal(422, "bad_body", str(error), "expected a report of penstock gate as JSON") from None
+        if report.model != call.model:
+            raise Refusal(422, "bad_body", f"the report is of model {report.model!r}")
+        await self._controller.record_report(report, call.caller)
+        return report
+
+    def _model_of(self, posted: Posted) -> str:
+        if posted.model:
+            return posted.model
+        known = self._controller.model_names
+        if len(known) != 1:
+            raise Refusal(422, "bad_body", "an outcome names no model", f"expected model, one of: {', '.join(known)}")
+        return known[0]
+
+
+def _decoded(raw: bytes) -> Sequence[Posted]:
+    try:
+        many: list[Posted] | Posted = msgspec.json.decode(raw, type=list[Posted] | Posted)
+    except (ValueError, RecursionError) as error:
+        expected = "expected one outcome or a list: value, time, and request_id, key or version"
+        raise Refusal(422, "bad_body", str(error), expected) from None
+    return many if isinstance(many, list) else [many]
+
+
+def _outcome(posted: Posted) -> Outcome:
+    """Raises Refusal."""
+    at, unit = _seconds(posted.time), posted.key or posted.request_id
+    if not unit:
+        raise Refusal(422, "bad_body", "an outcome has neither request_id nor key", "send the answer's x-request-id")
+    # A user has many requests: they are told apart by their time where they have no id.
+    identity = posted.request_id or f"{posted.key}@{at!r}"
+    return Outcome(identity, unit, posted.name, _number(posted), at, posted.version)
+
+
+def _number(posted: Posted) -> float:
+    if posted.prediction is not None:
+        return float(str(posted.prediction) == str(posted.value))
+    try:
+        value = float(posted.value)
+    except ValueError:
+        remedy = "send the prediction beside a label, or a number"
+        raise Refusal(422, "bad_body", f"value {posted.value!r} is no number", remedy) from None
+    if not math.isfinite(value):
+        raise Refusal(422, "bad_body", "a value is not finite")
+    return value
+
+
+def _seconds(time: Any) -> float:
+    if isinstance(time, str):
+        try:
+            parsed = datetime.fromisoformat(time)
+        except ValueError:
+            raise Refusal(422, "bad_body", f"time {time!r}", "expected ISO 8601, or seconds since the epoch") from None
+        if parsed.tzinfo is None:
+            raise Refusal(422, "bad_body", f"time {time!r} has no time zone", "add Z, or an offset")
+        return parsed.timestamp()
+    if not math.isfinite(time):
+        raise Refusal(422, "bad_body", "a time is not finite")
+    return float(time)

@@ -1,0 +1,64 @@
+"""Who may begin: a candidate that is a NO-GO before any traffic does not, unless a named person says so, and why."""
+
+from __future__ import annotations
+
+from gates.controller.book import Book
+from gates.controller.daemonthread import DaemonThread, in_thread
+from gates.controller.people import NoGo, newest_report, no_go, override_row, report_row
+from gates.gathering import judge_offline
+from gates.ports import Clock, RegistryError, Versions
+from gates.promotion.report import Report
+from gates.settings import ModelSettings
+
+HISTORY = 1000
+
+
+class Gatekeeper:
+    """Offline gates are judged here and now, by the registry; of staging the newest report on record counts, as a load
+    test takes minutes."""
+
+    def __init__(self, book: Book, clock: Clock, versions: Versions | None, calls: DaemonThread) -> None:
+        self._book = book
+        self._clock = clock
+        self._versions = versions
+        self._calls = calls
+
+    async def admit(
+        self, model: ModelSettings, candidate: str, champion: str, by: str, reason: str, override: bool
+    ) -> None:
+        """Raises NoGo, RegistryError where nothing can be said, and StoreError."""
+        try:
+            causes = await self._causes(model, candidate, champion)
+        except RegistryError as error:
+            if not override:
+                raise
+            causes = [f"offline gates could not be judged: {error}"]
+        if not causes:
+            return
+        cause = "; ".join(causes)
+        if not override:
+            raise NoGo(f"{model.name}: version {candidate}: {cause}")
+        if not reason.strip():
+            raise NoGo(f"{model.name}: version {candidate}: {cause}. To go on against that needs a reason")
+        await self._book.note(override_row(model.name, candidate, cause, by, reason, self._clock.wall()))
+
+    async def _causes(self, model: ModelSettings, candidate: str, champion: str) -> list[str]:
+        """What speaks against it."""
+        if not (model.promotion.offline or model.promotion.staging):
+            return []
+        found = [await self._offline(model, candidate, champion)]
+        if model.promotion.staging:
+            report = newest_report(await self._book.history(model.name, HISTORY), candidate, "staging")
+            found.append("" if report is None else no_go(report, "staging"))
+        return [cause for cause in found if cause]
+
+    async def _offline(self, model: ModelSettings, candidate: str, champion: str) -> str:
+        """What they say goes on record, whatever it is."""
+        gates, versions = model.promotion.offline, self._versions
+        if not gates or versions is None or not champion or candidate == champion:
+            return ""
+        stage = await in_thread(self._calls, judge_offline, gates, versions, model.name, candidate, champion)
+        now = self._clock.wall()
+        report = Report.of(model.name, candidate, champion, now, [stage])
+        await self._book.note(report_row(report, "controller", now))
+        return no_go(report, "offline")
