@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 
 from proxy.headers import AnyFields, first
-from proxy.snapshot import BASIS_POINTS, ModelRoute, Site, Snapshot, Sticky, Target
+from proxy.places import Site
+from proxy.snapshot import BASIS_POINTS, ModelRoute, Snapshot, Sticky, Target
 
 Variant = Literal["champion", "candidate"]
 
@@ -36,7 +37,7 @@ def match(snapshot: Snapshot, path: str, fields: AnyFields) -> ModelRoute | None
     return _within(snapshot.anywhere, path, fields)
 
 
-def _within(site: Site, path: str, fields: AnyFields) -> ModelRoute | None:
+def _within(site: Site[ModelRoute], path: str, fields: AnyFields) -> ModelRoute | None:
     by_prefix = site.by_prefix
     if len(path) > site.longest_prefix:
         cut = path.rfind("/", 0, site.longest_prefix + 1)
