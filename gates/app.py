@@ -82,6 +82,7 @@ def build(settings: Settings, reachable: bool = False) -> Control:
             clock,
             lambda: overview.figures(controller.observer),
             controller.errand_stored,
+            versions,
         )
     if settings.model_versions is not None:
         controller.on_pins_moved(_pinning(settings.model_versions))

@@ -71,6 +71,11 @@ class ControlClient:
         """`wish` is advance, pause, resume, rollback or promote; a rollback needs a reason. Returns as `start` does."""
         return self._post(f"{_path(name)}/rollout/{wish}", {"by": by, "reason": reason})
 
+    def promote(self, name: str, by: str, reason: str, override: bool = False) -> ModelStatus:
+        """`override` promotes whatever the production gates say, and needs a reason. Returns as `start` does."""
+        body = {"by": by, "reason": reason}
+        return self._post(f"{_path(name)}/rollout/promote", body | ({"override": True} if override else {}))
+
     def revert(self, name: str, to: str, by: str, reason: str) -> ModelStatus:
         """Another version serves from now on: "previous", "fallback", or a version. Returns as `start` does."""
         return self._post(f"{_path(name)}/rollout/rollback", {"by": by, "reason": reason, "to": to})

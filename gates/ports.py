@@ -317,6 +317,10 @@ class Registry(Protocol):
         """Add the disagreements to the rollout's run, as a table."""
         ...
 
+    def certify(self, facts: RolloutFacts, record: Mapping[str, object], at: float) -> None:
+        """Put the record of the promotion beside the rollout's run."""
+        ...
+
     def revert(self, facts: RolloutFacts, by: str, reason: str, at: float) -> None:
         """Version `facts.champion` serves again in place of `facts.candidate`: move aliases, stages and tags, and
         record it in a run of its own."""

@@ -212,6 +212,9 @@ class FakeRegistry:
     ) -> None:
         self._tell("finish", facts, outcome, by, reason, at, decisions)
 
+    def certify(self, facts: RolloutFacts, record: Mapping[str, object], at: float) -> None:
+        self._tell("certify", facts, record, at)
+
     def revert(self, facts: RolloutFacts, by: str, reason: str, at: float) -> None:
         self._tell("revert", facts, by, reason, at)
 

@@ -112,6 +112,11 @@ class MlflowRegistry:
             for key, value in {"reason": reason, "decided_by": by, "outcome": outcome}.items():
                 client.set_tag(run.info.run_id, key, value)
 
+    def certify(self, facts: RolloutFacts, record: Mapping[str, object], at: float) -> None:
+        """Store the promotion's record as `promotion.json` in the rollout's run."""
+        with self._client_to(f"certify {_described(facts)}") as client:
+            client.log_dict(self._run(client, facts, at).info.run_id, dict(record), "promotion.json")
+
     def revert(self, facts: RolloutFacts, by: str, reason: str, at: float) -> None:
         """Point the champion's alias back at `facts.champion`, tag and move both versions, and keep a run of it.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated
@@ -34,6 +34,12 @@ class Back(Wish, forbid_unknown_fields=True):
     to: Name = ""
 
 
+class Promote(Wish, forbid_unknown_fields=True):
+    """The body of a promotion; `override` makes it whatever the production gates say, and needs a reason."""
+
+    override: bool = False
+
+
 class Start(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a rollout's start; `candidate` is a version, or an alias such as "@challenger". `override` starts it
     whatever the cool-down after a rollback."""
@@ -58,6 +64,9 @@ _TELLS = {
     "rollback": "Give all traffic back to the champion now, and end the rollout.",
     "promote": "Make the candidate the champion now.",
 }
+
+
+_BODIES: Mapping[str, type[Wish]] = {"rollback": Back, "promote": Promote}
 
 
 class Which(msgspec.Struct):
@@ -109,7 +118,7 @@ class People:
                     f"{model}/rollout/{name}",
                     tells,
                     partial(self._wish, WISHES[name]),
-                    body=Back if name == "rollback" else Wish,
+                    body=_BODIES.get(name, Wish),
                     answer=ModelStatus,
                 )
                 for name, tells in _TELLS.items()
@@ -155,5 +164,9 @@ class People:
         if event is Event.ROLL_BACK and call.body.to:
             await self._controller.revert(call.model, call.body.to, call.caller, call.body.reason)
             return self._controller.model_status(call.model)
-        await self._controller.command(call.model, Command(event, call.caller, call.body.reason))
+        command = Command(event, call.caller, call.body.reason)
+        if event is Event.PROMOTE:
+            await self._controller.promote(call.model, command, call.body.override)
+        else:
+            await self._controller.command(call.model, command)
         return self._controller.model_status(call.model)

@@ -154,15 +154,26 @@ def approve(
         print(f"{model} {candidate}: {given.review} review by {given.by}" + (f": {given.note}" if given.note else ""))
 
 
-def promote(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:
+def promote(
+    model: Model,
+    by: By,
+    reason: Reason = "",
+    override: Annotated[
+        bool, typer.Option("--override", help="Whatever the production gates say; needs a reason, which is recorded.")
+    ] = False,
+    json: Json = False,
+    control: Control = CONTROL,
+) -> None:
     """Make the candidate the champion now.
 
-    Whatever the plan still asks for is passed over, and the record says by whom.
+    Whatever the plan still asks for is passed over, and the record says by whom. Production gates that are a NO-GO
+    hold it back, unless --override says otherwise.
 
     \b
-      penstock promote fraud_detector --reason "hotfix, tested by hand"
+      penstock promote fraud_detector --reason "hotfix, tested by hand" --override
     """
-    _ask(model, "promote", by, reason, json, control)
+    with client_of(control) as client:
+        _tell(client.promote(model, by, reason, override), json)
 
 
 def events(model: Model, json: Json = False, control: Control = CONTROL) -> None:

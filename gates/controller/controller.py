@@ -200,6 +200,17 @@ class Controller:
         self._model(model)
         return await self._steering.command(model, command)
 
+    async def promote(self, model: str, command: Command, override: bool) -> Decision:
+        """A person's promotion, unless the production gates are a NO-GO: then with `override` and a reason alone.
+
+        Raises NoGo, and as `command`."""
+        settings, rollout = self._model(model), self._steering.standing.rollouts.get(model)
+        if settings.promotion.production and rollout is not None and rollout.carrying:
+            facts = await self._recorder.facts(model, rollout.candidate)
+            who = (command.by, command.reason, override)
+            await self._gatekeeper.certify(settings, rollout.candidate, facts, *who)
+        return await self._steering.command(model, command)
+
     async def revert(self, model: str, to: str, by: str, reason: str) -> None:
         """Let another version serve at once: the "previous" one, the "fallback", or a version that has servers.
 

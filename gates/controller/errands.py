@@ -13,7 +13,8 @@ import msgspec
 
 from gates.controller.daemonthread import DaemonThread, in_thread
 from gates.controller.outbox import Begin, Finish, Revert, body_of
-from gates.ports import AuditRow, Clock, Outbox, Registry, RegistryError, RolloutFacts, Store
+from gates.ports import AuditRow, Clock, Outbox, Registry, RegistryError, RolloutFacts, Store, Versions
+from gates.promotion.certificate import certificate
 
 P = ParamSpec("P")
 
@@ -42,8 +43,11 @@ class Errands:
         clock: Clock,
         figures: Figures,
         stored: asyncio.Event,
+        versions: Versions | None = None,
     ) -> None:
-        """The two threads are those in which store and registry are used; `stored` is set when an errand was."""
+        """The two threads are those in which store and registry are used; `stored` is set when an errand was. With
+        `versions`, all that is known of a promoted version is put on record."""
+        self._versions = versions
         self._store = store
         self._outbox = outbox
         self._store_calls = store_calls
@@ -101,6 +105,8 @@ class Errands:
             return await self._attempt(body.facts, self._registry.revert, body.facts, body.by, body.reason, body.at)
         if isinstance(body, Begin):
             return await self._attempt(body.facts, self._registry.begin, body.facts, body.parameters, body.by, body.at)
+        if body.outcome == "promoted" and not await self._attempt(body.facts, self._certify, body):
+            return False
         rows = await in_thread(self._store_calls, self._store.history, body.facts.model, HISTORY)
         pairs = await in_thread(self._store_calls, self._store.recorded, body.facts.rollout)
         if pairs and not await self._attempt(body.facts, self._registry.exhibit, body.facts, pairs, body.at):
@@ -116,6 +122,12 @@ class Errands:
             body.at,
             decisions,
         )
+
+    def _certify(self, body: Finish) -> None:
+        if self._versions is not None:
+            known = self._versions.facts(body.facts.model, body.facts.candidate)
+            record = certificate(known, body.facts.champion, body.by, body.reason, body.at)
+            self._registry.certify(body.facts, record, body.at)
 
     async def _attempt(self, facts: RolloutFacts, tell: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> bool:
         try:

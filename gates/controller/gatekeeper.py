@@ -5,9 +5,11 @@ from __future__ import annotations
 from gates.controller.book import Book
 from gates.controller.daemonthread import DaemonThread, in_thread
 from gates.controller.people import NoGo, newest_report, no_go, override_row, report_row
-from gates.gathering import judge_offline
+from gates.gathering import judge_offline, judge_production
 from gates.ports import Clock, RegistryError, Versions
+from gates.promotion.production import ProductionFacts
 from gates.promotion.report import Report
+from gates.promotion.series import SeriesGate
 from gates.settings import ModelSettings
 
 HISTORY = 1000
@@ -33,14 +35,30 @@ class Gatekeeper:
             if not override:
                 raise
             causes = [f"offline gates could not be judged: {error}"]
-        if not causes:
+        await self._pass(model.name, candidate, "; ".join(causes), by, reason, override)
+
+    async def certify(
+        self, model: ModelSettings, candidate: str, facts: ProductionFacts, by: str, reason: str, override: bool
+    ) -> None:
+        """A person promotes: by what production has shown. Gates over Prometheus are not asked here. Raises NoGo, and
+        StoreError."""
+        gates = [gate for gate in model.promotion.production if not isinstance(gate, SeriesGate)]
+        if not gates:
             return
-        cause = "; ".join(causes)
+        stage = judge_production(gates, facts, None, self._clock.wall())
+        report = Report.of(model.name, candidate, "", self._clock.wall(), [stage])
+        await self._book.note(report_row(report, by, report.at))
+        await self._pass(model.name, candidate, no_go(report, "production"), by, reason, override)
+
+    async def _pass(self, model: str, candidate: str, cause: str, by: str, reason: str, override: bool) -> None:
+        """Nothing speaks against it, or a named person goes on all the same. Raises NoGo."""
+        if not cause:
+            return
         if not override:
-            raise NoGo(f"{model.name}: version {candidate}: {cause}")
+            raise NoGo(f"{model}: version {candidate}: {cause}")
         if not reason.strip():
-            raise NoGo(f"{model.name}: version {candidate}: {cause}. To go on against that needs a reason")
-        await self._book.note(override_row(model.name, candidate, cause, by, reason, self._clock.wall()))
+            raise NoGo(f"{model}: version {candidate}: {cause}. To go on against that needs a reason")
+        await self._book.note(override_row(model, candidate, cause, by, reason, self._clock.wall()))
 
     async def _causes(self, model: ModelSettings, candidate: str, champion: str) -> list[str]:
         """What speaks against it."""

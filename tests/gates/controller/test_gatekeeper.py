@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from gates.controller.people import NoGo
+from gates.decision import Command
+from gates.evidence import Moments
+from gates.phases import Event
 from gates.ports import NotRegistered, RegistryError
 from gates.promotion.offline import Score
+from gates.promotion.outcomes import Joined
+from gates.promotion.production import ShadowPeriod
 from gates.promotion.report import Report, StageReport
 from gates.promotion.rule import Bounds, Rule
 from gates.promotion.staging import LoadGate
@@ -43,6 +49,16 @@ class KnownVersions:
         if version not in self.accuracy:
             raise NotRegistered(version)
         return VersionFacts(model, version, metrics={"accuracy": self.accuracy[version]})
+
+
+class NoOutcomes:
+    """`gates.ports.OutcomeStore` of a service whose labels never come."""
+
+    def add(self, model: str, outcomes: Sequence[Joined], kept: Sequence[str]) -> int:
+        return 0
+
+    def tally(self, rollout: str) -> Mapping[str, Mapping[str, Moments]]:
+        return {}
 
 
 def desk(versions: KnownVersions | None = None) -> Desk:
@@ -118,3 +134,20 @@ async def test_approvals_are_on_record_the_newest_of_each_side() -> None:
 
 def test_no_report_has_a_light_that_its_gates_have_not() -> None:
     assert staging(Verdict.FAIL).light is Light.NO_GO
+
+
+@in_loop
+async def test_a_promotion_by_hand_is_held_to_the_production_gates() -> None:
+    gates = PromotionGates(production=(ShadowPeriod(name="shadow_period", least=100.0),))
+    model = replace(model_settings(), promotion=gates, candidate=None)
+    async with Desk(model, outcomes=NoOutcomes()) as started:
+        await started.controller.start_rollout(MODEL, "41", "ada", "trial")
+        await started.command(Event.CLIMB)
+        command = Command(Event.PROMOTE, "ada", "hotfix")
+        with pytest.raises(NoGo, match="production gates are NO-GO: shadow_period: 0 s in shadow"):
+            await started.controller.promote(MODEL, command, override=False)
+        assert started.phase is Phase.RAMP
+        await started.controller.promote(MODEL, command, override=True)
+        assert started.phase is Phase.PROMOTED
+        events = [row.event for row in await started.controller.events(MODEL, 10)]
+        assert events[:2] == ["promote", "override"]
