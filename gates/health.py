@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gates.checks import Budget, Gate, champion_lane
+from gates.counts import champion_lane
 from gates.evidence import log_evidence_above, log_evidence_below, threshold
+from gates.gate import Budget, Gate
 from gates.verdict import Verdict
 from proxy.window import Window
 

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gates.checks import Budget, Gate, GateWatch, candidate_lane, champion_lane, counts_of, judge_one
+from gates.checks import GateWatch, judge_one
+from gates.counts import counts_of, latencies
 from gates.evidence import (
     RateWatch,
     log_evidence_no_slower,
     log_evidence_slower,
+    pair_bound,
     requests_to_fail,
     requests_to_pass,
     requests_to_show_no_worse,
@@ -19,6 +21,7 @@ from gates.evidence import (
     threshold,
 )
 from gates.evidence.rate import factors_below
+from gates.gate import Budget, Gate
 from gates.plan import Plan
 from gates.verdict import Verdict
 from proxy.histogram import SUB_BUCKETS, Histogram, lower_edge
@@ -77,6 +80,9 @@ def _to_fail(gate: Gate, watch: GateWatch, window: Window, alpha: float) -> int 
 
 
 def _to_worse(gate: Gate, watch: GateWatch, window: Window, alpha: float) -> int | None:
+    if watch.pairs is not None:
+        logs = watch.pairs.above.logs
+        return _of_pairs(gate, window, lambda rate, bound: requests_to_fail(rate, bound, alpha, logs))
     if watch.against is None:
         return _slower_ahead(gate, window, log_evidence_slower, alpha)
     rates = _two_rates(gate, window)
@@ -95,6 +101,10 @@ def _to_pass(gate: Gate, watch: GateWatch, window: Window, alpha: float) -> int 
 
 
 def _to_no_worse(gate: Gate, watch: GateWatch, window: Window, alpha: float) -> int | None:
+    if watch.pairs is not None:
+        seen, bound = counts_of(gate, window).pairs, pair_bound(gate.margin or 0)
+        so_far = factors_below(seen.events, seen.trials, bound)
+        return _of_pairs(gate, window, lambda rate, bound: requests_to_pass(rate, bound, alpha, so_far))
     if watch.against is None:
         return _slower_ahead(gate, window, log_evidence_no_slower, alpha)
     rates = _two_rates(gate, window)
@@ -103,10 +113,19 @@ def _to_no_worse(gate: Gate, watch: GateWatch, window: Window, alpha: float) -> 
     return requests_to_show_no_worse(*rates, gate.margin or 0, alpha, watch.against.no_worse.logs)
 
 
+def _of_pairs(gate: Gate, window: Window, needed: Callable[[float, float], int | None]) -> int | None:
+    """The candidate's requests that bring the pairs `needed`, of which one alone failed."""
+    seen = counts_of(gate, window)
+    if not seen.pairs.trials:
+        return None
+    pairs = needed(seen.pairs.events / seen.pairs.trials, pair_bound(gate.margin or 0))
+    return None if pairs is None else -(-pairs * seen.surely.trials // seen.pairs.trials)
+
+
 def _two_rates(gate: Gate, window: Window) -> tuple[float, float, float] | None:
     """The candidate's rate, the champion's, and the candidate's share of all answers."""
     seen = counts_of(gate, window)
-    ours, theirs = seen.surely, seen.champion
+    ours, theirs = seen.surely, seen.measure
     if not theirs.trials:
         return None
     share = ours.trials / (ours.trials + theirs.trials)
@@ -117,7 +136,7 @@ def _slower_ahead(
     gate: Gate, window: Window, evidence: Callable[[Histogram, Histogram, float, float], float], alpha: float
 ) -> int | None:
     """The candidate's requests until two latencies have parted, if all that was seen came again and again."""
-    ours, theirs = candidate_lane(window).latency, champion_lane(window).latency
+    ours, theirs = latencies(gate, window)
 
     def parted(times: int) -> bool:
         far = evidence(_times(ours, times), _times(theirs, times), gate.quantile, gate.margin or 0)
@@ -186,7 +205,7 @@ def _fewest(gate: Gate, alpha: float) -> int | None:
     all take the same time, whatever that is: it may stand badly in the histogram's buckets."""
     if gate.limit:
         return requests_to_pass(0.0, gate.bound, alpha if gate.margin is None else alpha / 2)
-    blank = GateWatch(gate.name, RateWatch(), None)
+    blank = GateWatch(gate.name, RateWatch())
     doubling = (lower_edge(16 * SUB_BUCKETS + step) / 1e6 for step in range(SUB_BUCKETS))
     each = [_to_no_worse(gate, blank, _alike(seconds), alpha / 2) for seconds in doubling]
     return None if None in each else max(answers for answers in each if answers is not None)

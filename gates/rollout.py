@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from gates.checks import Budget, Gate
+from gates.gate import Budget, Gate
 from gates.phases import CARRYING
 from gates.plan import Plan, Stage
 from proxy.snapshot import AgreementSpec, Phase

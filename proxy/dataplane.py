@@ -27,6 +27,9 @@ from proxy.upstream import Upstreams
 from proxy.window import Answers, LaneTally
 from proxy.windows import Windows
 
+FAILED = Answer(502, [], None)
+"""Stands for an answer that did not come, or broke off."""
+
 
 class _Request(msgspec.Struct, frozen=True):
     """One client request, read whole, under the one route that it will ever see."""
@@ -40,6 +43,7 @@ class _Request(msgspec.Struct, frozen=True):
     assignment: Assignment
     copied: bool
     places: Places
+    first: bool
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -88,9 +92,18 @@ class DataPlane:
 
     async def _proxy(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         request = await self._read(scope, receive)
-        begun = await self._begin(request)
-        answer = await self._relay(request, begun, send)
-        if request.copied and begun.variant == request.assignment.variant:
+        try:
+            begun = await self._begin(request)
+            answer = await self._relay(request, begun, send)
+        except (UpstreamFailed, AnswerCut):
+            if request.assignment.variant == "champion":
+                self._copy(request, FAILED, None)  # what only the candidate can answer speaks for it
+            raise
+        if begun.variant == request.assignment.variant:
+            self._copy(request, answer, begun.first_byte)
+
+    def _copy(self, request: _Request, answer: Answer, first_byte: float | None) -> None:
+        if request.copied:
             self._mirror.offer(
                 Copy(
                     request.route,
@@ -100,8 +113,9 @@ class DataPlane:
                     request.fields,
                     request.body,
                     answer,
-                    begun.first_byte,
+                    first_byte,
                     request.places,
+                    request.first,
                 )
             )
 
@@ -119,16 +133,27 @@ class DataPlane:
         fields = forwarded_fields(
             received, name, client, scope["scheme"], len(body), scope["http_version"], self._trusts(client)
         )
-        assignment = assign(route, unit_of(route.sticky, received, body, name))
+        unit = unit_of(route.sticky, received, body, name)
+        assignment = assign(route, unit)
         copied = (
             assignment.shadow is not None
             and scope["method"] in route.shadow.methods
             and (not route.shadow.paths or scope["path"].endswith(route.shadow.paths))
             and first(received, b"x-penstock-shadow") != b"off"
         )
+        first_of_unit = self._windows.first(route, unit)
         places = places_of(route.slices, received, body) if route.slices else ()
         return _Request(
-            route, scope["method"], scope["state"]["target"], fields, body, name, assignment, copied, places
+            route,
+            scope["method"],
+            scope["state"]["target"],
+            fields,
+            body,
+            name,
+            assignment,
+            copied,
+            places,
+            first_of_unit,
         )
 
     async def _begin(self, request: _Request) -> _Begun:
@@ -153,7 +178,7 @@ class DataPlane:
     async def _step_in(self, request: _Request) -> _Begun:
         """The champion's answer for a candidate that failed; it has its whole deadline, as a late answer is better than
         none. Raises UpstreamFailed."""
-        self._windows.of(request.route).fallbacks += 1
+        self._windows.of(request.route, request.first).fallbacks += 1
         return await self._ask(request, "champion", request.route.champion, fallback=True)
 
     async def _second_opinion(self, request: _Request, rejected: _Begun) -> _Begun:
@@ -173,7 +198,7 @@ class DataPlane:
         lane.observe(rejected.response.status, rejected.first_byte, rejected.first_byte)
         lane.blame("status_4xx")
         rejected.response.discard()
-        self._windows.of(request.route).fallbacks += 1
+        self._windows.of(request.route, request.first).fallbacks += 1
         return champion
 
     async def _ask(self, request: _Request, variant: Variant, target: Target, fallback: bool = False) -> _Begun:
@@ -228,7 +253,7 @@ class DataPlane:
         )
 
     def _lane(self, request: _Request, variant: Variant) -> LaneTally | Answers:
-        return self._windows.of(request.route).answers(variant, request.route, request.places)
+        return self._windows.of(request.route, request.first).answers(variant, request.route, request.places)
 
 
 async def _read_body(receive: ASGIReceiveCallable, limit: int) -> bytes:

@@ -39,7 +39,8 @@ _SHADOW_LANE: dict[Variant, Lane] = {"champion": "champion_shadow", "candidate":
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """One request to repeat, and the answer that its client got, whose head came after `first_byte` seconds."""
+    """One request to repeat, and the answer that its client got, whose head came after `first_byte` seconds, if one
+    came. `first` tells that it is its unit's first."""
 
     route: ModelRoute
     assignment: Assignment
@@ -48,8 +49,9 @@ class Copy(msgspec.Struct, frozen=True):
     fields: bytes
     body: bytes
     served: Answer
-    first_byte: float
+    first_byte: float | None
     places: Places = ()
+    first: bool = False
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ class Mirror:
         if shadow is None:
             return
         policy = copy.route.shadow
-        tally = self._windows.of(copy.route).shadow
+        tally = self._windows.of(copy.route, copy.first).shadow
         tally.offered += 1
         load = self._loads.get(copy.route.model)
         if load is None:
@@ -112,7 +114,8 @@ class Mirror:
         self._offered = True
         if self._heart is None:
             self._heart = self._loop.call_later(BEAT, self._beat, monotonic() + BEAT)
-        if copy.assignment.variant == "champion" and load.pace.observe(copy.first_byte, monotonic()):
+        took = copy.first_byte if copy.assignment.variant == "champion" else None
+        if took is not None and load.pace.observe(took, monotonic()):
             load.valve.adjust(load.pace.slow)
         if not self._valve.lets_through():
             return "loop_lag"
@@ -149,12 +152,16 @@ class Mirror:
             answer = await self._exchange(copy, shadow, _SHADOW_LANE[shadowed])
             champion, candidate = (copy.served, answer) if shadowed == "candidate" else (answer, copy.served)
             if champion is not None and candidate is not None:
-                window = self._windows.of(copy.route)
+                window = self._windows.of(copy.route, copy.first)
                 counted = window if wanted(window.agreement.compared) else None
                 comparison = await self._compared(copy, champion, candidate, counted)
-                judge(self._windows.of(copy.route), copy, comparison)  # once more: it changes now
+                judge(
+                    self._windows.of(copy.route, copy.first), copy, candidate, comparison
+                )  # once more: it changes now
                 self._record(copy, champion, candidate, comparison)
-            if champion is not None and _probed(copy):
+            elif shadowed == "candidate" and not _failed(copy.served):
+                self._windows.of(copy.route, copy.first).alone.candidate += 1
+            if champion is not None and not _failed(champion) and _probed(copy):
                 await self._probe(copy, champion)
         finally:
             load.copies -= 1
@@ -173,7 +180,7 @@ class Mirror:
         again = await self._exchange(copy, copy.route.champion, "champion_shadow")
         if again is not None:
             comparison = await self._compared(copy, champion, again)
-            self._windows.of(copy.route).noise.observe(comparison)
+            self._windows.of(copy.route, copy.first).noise.observe(comparison)
 
     async def _compared(self, copy: Copy, champion: Answer, other: Answer, outputs: Window | None = None) -> Comparison:
         """Compare within the worker's budget of time; large answers in a thread. What both answered is counted in the
@@ -212,7 +219,7 @@ class Mirror:
         return Answer(response.status, response.fields, body)
 
     def _answers(self, copy: Copy, lane: Lane) -> LaneTally | Answers:
-        return self._windows.of(copy.route).answers(lane, copy.route, copy.places)
+        return self._windows.of(copy.route, copy.first).answers(lane, copy.route, copy.places)
 
 
 def _is_long(champion: Answer, other: Answer) -> bool:
@@ -240,10 +247,19 @@ def _probed(copy: Copy) -> bool:
     return share > 0 and bucket_of("noise:" + copy.route.salt, copy.fields) < share
 
 
-def judge(window: Window, copy: Copy, comparison: Comparison) -> None:
+def _failed(answer: Answer) -> bool:
+    return answer.status >= 500
+
+
+def judge(window: Window, copy: Copy, candidate: Answer, comparison: Comparison) -> None:
     """Count a pair, and blame the arm whose success is one in name only."""
     window.pair(comparison, copy.route, copy.places)
     shadowed = copy.assignment.shadow_variant == "candidate"
+    if shadowed:
+        champion_failed = _failed(copy.served) or bool(comparison.champion_failure)
+        candidate_failed = _failed(candidate) or bool(comparison.candidate_failure)
+        window.alone.candidate += candidate_failed and not champion_failed
+        window.alone.champion += champion_failed and not candidate_failed
     if comparison.champion_failure:
         lane: Lane = "champion" if shadowed else "champion_shadow"
         window.answers(lane, copy.route, copy.places).blame(comparison.champion_failure)

@@ -207,6 +207,8 @@ class ModelRoute:
     health: HealthProbe | None = None
     max_concurrent: int = 512
     doubt_rejections: bool = True
+    by_unit: bool = False
+    """Whether the first answer of each unit is counted apart, for gates that ask for it."""
 
     def __post_init__(self) -> None:
         require(is_printable(self.model), f"route: model {self.model!r} is empty or not printable")

@@ -126,6 +126,17 @@ class AgreementTally:
 
 
 @dataclass(slots=True)
+class AloneTally:
+    """Of the requests that the champion was asked and the candidate got a copy of: how many one alone failed."""
+
+    candidate: int = 0
+    champion: int = 0
+
+    def merged(self, other: AloneTally) -> AloneTally:
+        return AloneTally(self.candidate + other.candidate, self.champion + other.champion)
+
+
+@dataclass(slots=True)
 class ShadowTally:
     """The fate of the copies: every one that was offered is either sent or stands in `dropped`, by reason."""
 
@@ -197,7 +208,8 @@ class Window:
     """All that was seen of one model during one epoch. Mutable, because the hot path adds to it in place.
 
     `agreement` is the candidate's with the champion, `noise` the champion's with itself. The outputs are those of the
-    same sample of pairs."""
+    same sample of pairs. `firsts` is the part of it all that came from the first request of each unit, where that is
+    told apart."""
 
     champion: LaneTally = field(default_factory=LaneTally)
     candidate: LaneTally = field(default_factory=LaneTally)
@@ -210,6 +222,8 @@ class Window:
     champion_outputs: Outputs = field(default_factory=dict)
     candidate_outputs: Outputs = field(default_factory=dict)
     slices: Slices = field(default_factory=dict)
+    alone: AloneTally = field(default_factory=AloneTally)
+    firsts: Window | None = None
 
     def lane(self, lane: Lane) -> LaneTally:
         tally: LaneTally = getattr(self, lane)
@@ -256,6 +270,8 @@ def merge(left: Window, right: Window) -> Window:
         merge_outputs(left.champion_outputs, right.champion_outputs),
         merge_outputs(left.candidate_outputs, right.candidate_outputs),
         _merge_slices(left.slices, right.slices),
+        left.alone.merged(right.alone),
+        merge(left.firsts, right.firsts) if left.firsts and right.firsts else left.firsts or right.firsts,
     )
 
 
@@ -306,13 +322,17 @@ def decode_push(raw: bytes) -> Push:
         raise ValueError("nested too deeply") from None
     for sample in push.samples:
         _require_lawful(sample.window)
+        if (firsts := sample.window.firsts) is not None:
+            if firsts.firsts is not None:
+                raise ValueError("the first answers of units have none of their own")
+            _require_lawful(firsts)
     for pair in push.disagreements:
         require_lawful(pair)
     return push
 
 
 def _require_lawful(window: Window) -> None:
-    counts = [window.fallbacks, *window.shadow.dropped.values()]
+    counts = [window.fallbacks, window.alone.candidate, window.alone.champion, *window.shadow.dropped.values()]
     sliced = [tally for values in window.slices.values() for tally in values.values()]
     arms = [arm for tally in sliced for arm in (tally.champion, tally.candidate)]
     if any(not 0 <= tally.disagreed <= tally.compared for tally in sliced):

@@ -13,9 +13,9 @@ from typing import Any, ParamSpec
 from gates.adapters import folderwatch
 from gates.api.guard import Guard, Sessions
 from gates.authentication import Authenticator
-from gates.checks import Budget, Gate
 from gates.controller.controller import Controller
 from gates.decision import Command
+from gates.gate import Budget, Gate
 from gates.phases import Event
 from gates.plan import Plan, Stage
 from gates.ports import OutcomeStore, Versions

@@ -28,7 +28,7 @@ from proxy.snapshot import (
     Target,
     UpstreamTls,
 )
-from proxy.window import LANES, Window
+from proxy.window import LANES, AloneTally, Window, merge
 
 names = st.text(string.ascii_letters + string.digits + "._-é中", min_size=1, max_size=12)
 hosts = st.sampled_from(["127.0.0.1", "::1", "model-server", "a.b.example"])
@@ -126,6 +126,16 @@ SLICED = ModelRoute("m", "/", Target("1", (Origin("h", 1),)), slices=(Slice("cou
 
 @st.composite
 def windows(draw: st.DrawFn) -> Window:
+    """A window as a worker pushes them: with the first answers of units apart, or without."""
+    window = draw(observed())
+    if draw(st.booleans()):
+        firsts = draw(observed())
+        return replace(merge(window, firsts), firsts=firsts)
+    return window
+
+
+@st.composite
+def observed(draw: st.DrawFn) -> Window:
     """A window as the hot path makes them: by observing."""
     window = Window(fallbacks=draw(st.integers(0, 99)))
     took = st.floats(0, 1e4)
@@ -145,6 +155,7 @@ def windows(draw: st.DrawFn) -> Window:
         places = (("country", value),)
         window.answers("candidate", SLICED, places).observe(200, draw(took))
         window.pair(draw(comparisons), SLICED, places)
+    window.alone = AloneTally(draw(st.integers(0, 9)), draw(st.integers(0, 9)))
     for reason in draw(st.lists(st.sampled_from(["", "in_flight", "bytes"]), max_size=4)):
         window.shadow.offered += 1
         if reason:

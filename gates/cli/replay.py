@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gates.adapters.store import SqlStore
-    from gates.checks import Gate
     from gates.controller.replay import Instead, Replayed
+    from gates.gate import Gate
     from gates.ports import AuditRow
 
 

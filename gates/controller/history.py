@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from gates.checks import candidate_lane, champion_lane
 from gates.controller.observer import Observer
 from gates.controller.watch import Watch
+from gates.counts import candidate_lane, champion_lane
 from gates.evidence import Tally, rate_band
 from proxy.histogram import Histogram
 from proxy.window import LANES, LaneTally, Window, merge

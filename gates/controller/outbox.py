@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from gates.checks import terms_of
 from gates.decision import Decision
+from gates.gate import terms_of
 from gates.phases import Event
 from gates.ports import Errand, RolloutFacts
 from gates.rollout import Rollout, Terms

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from gates.checks import Gate, GateWatch, look
+from gates.checks import GateWatch, look
 from gates.controller.record import Inputs, decode_inputs
 from gates.controller.watch import judged
 from gates.decision import Decision, decide, waiting_for
+from gates.gate import Gate
 from gates.health import champion_health
 from gates.phases import Event, IllegalEvent
 from gates.ports import AuditRow

@@ -51,6 +51,7 @@ def _route(model: ModelSettings, serving: Serving, rollout: Rollout | None) -> M
         agreement=model.agreement,
         record=model.record,
         slices=model.slices,
+        by_unit=rollout is not None and carrying and any(gate.per == "unit" for gate in rollout.terms.gates),
         host=model.host,
         header=model.header,
         health=model.health,

@@ -27,7 +27,7 @@ from gates.evidence.forecast import (
 )
 from gates.evidence.lift import Moments, Range, lift_range, mean_range
 from gates.evidence.mixture import GRID_POINTS, threshold
-from gates.evidence.paired import log_evidence_paired_no_worse, log_evidence_paired_worse
+from gates.evidence.paired import log_evidence_paired_no_worse, log_evidence_paired_worse, pair_bound
 from gates.evidence.process import EProcess
 from gates.evidence.quantile import (
     Interval,
@@ -68,6 +68,7 @@ __all__ = [
     "log_evidence_slower",
     "mean_range",
     "most_to_pass",
+    "pair_bound",
     "quantile_interval",
     "rate_band",
     "requests_to_fail",

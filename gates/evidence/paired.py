@@ -16,15 +16,16 @@ def log_evidence_paired_worse(candidate_alone: int, champion_alone: int, margin:
     """log E against "the candidate fails alone at most (1 + margin) times as often as the champion does".
 
     Raises ValueError for negative counts, and for a margin below 0 or above 17."""
-    return log_evidence_above(candidate_alone, candidate_alone + champion_alone, _bound(margin))
+    return log_evidence_above(candidate_alone, candidate_alone + champion_alone, pair_bound(margin))
 
 
 def log_evidence_paired_no_worse(candidate_alone: int, champion_alone: int, margin: float = 0.0) -> float:
     """log E against "the candidate fails alone at least (1 + margin) times as often as the champion does"."""
-    return log_evidence_below(candidate_alone, candidate_alone + champion_alone, _bound(margin))
+    return log_evidence_below(candidate_alone, candidate_alone + champion_alone, pair_bound(margin))
 
 
-def _bound(margin: float) -> float:
+def pair_bound(margin: float) -> float:
+    """The candidate's largest lawful share of the failures that one version alone had. Raises ValueError."""
     if not 0 <= margin <= 17:
         raise ValueError(f"margin {margin} is not between 0 and 17")
     return (1 + margin) / (2 + margin)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from gates.checks import Budget, Gate
+from gates.gate import Budget, Gate
 from gates.plan import Plan
 from gates.settings import document
 from gates.settings.access import OPEN, AccessSettings

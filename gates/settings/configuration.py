@@ -21,7 +21,7 @@ from gates.settings.notation import Address
 from gates.settings.promotion import PromotionKeys
 from gates.settings.slicing import SliceKeys, is_redacted
 from gates.settings.tls import DataPortTlsKeys, UpstreamTlsKeys
-from gates.settings.trial import AnyGate, BudgetKeys, Gates, LatencyGate, PlanKeys
+from gates.settings.trial import AgreementGate, AnyGate, BudgetKeys, Gates, LatencyGate, PlanKeys
 from proxy.snapshot import HealthProbe, ShadowPolicy, Sticky
 
 REGISTRY = "registry"
@@ -191,6 +191,13 @@ class ModelKeys(Keys):
             for name, gate in gates.items():
                 if isinstance(gate, LatencyGate) and gate.max is not None and gate.max > longest:
                     raise contradiction(f"expected at most {longest:g}s, as every exchange ends by then", name, "max")
+        for name, gate in gates.items():
+            if gate.per == "unit" and info.data.get("sticky", "") is None:
+                raise contradiction("expected request, as sticky names no unit", name, "per")
+            agreement = info.data.get("agreement")
+            if isinstance(gate, AgreementGate) and gate.against and agreement and not agreement.noise_probe_percent:
+                said = "needs agreement.noise_probe_percent above 0: nothing else tells how the champion differs"
+                raise contradiction(said, name, "against")
         return gates
 
 

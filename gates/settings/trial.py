@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from gates.checks import Budget, Gate, Metric, Scope
+from gates.gate import Against, Budget, Gate, Metric, Per, Scope
 from gates.plan import Deadline, OnFail, Overdue, Plan, Stage
 from gates.settings import kinds
 from gates.settings.kinds import Keys, contradiction, written
@@ -129,56 +130,75 @@ class _GateKeys(Keys):
     """The stages that it watches: shadow, ramp, bake or all."""
     min_requests: kinds.Count = 0
     """The least number of requests, in one stage, before it passes. It may fail sooner."""
+    per: Per = "request"
+    """unit counts the first answer of each unit that sticky names, in each stage, as a user's requests stand or fall
+    together: without it, a few unlucky users may look like a bad candidate. A fault that begins later is seen by the
+    units that come later; a second gate, per request and with a wider limit, sees it at once."""
     by: kinds.Name | None = None
     """A slice of the model's: it then fails by any one of the slice's values. However many those are, a false alarm is
     no likelier. It passes by the whole."""
 
-    @property
-    def slicing(self) -> dict[str, Any]:
-        """What a gate has of its slice, which is one of the usual size until the model's settings tell."""
-        return {"by": self.by, "values": USUAL_VALUES} if self.by else {}
 
+class _MeasuringGateKeys(_GateKeys):
+    """Each kind of gate names in `against` what it can be measured by."""
 
-class _ComparingGateKeys(_GateKeys):
-    against: Literal["champion"] | None = None
-    """champion measures the candidate against the champion, over the same time: it may reach max or the champion's own
-    value with the margin, whichever is more, so an outage of both is not held against it."""
     margin: kinds.Margin = written("50%")
-    """How much worse than the champion it may be: with 50%, half as much again."""
+    """How much worse than that it may be: with 50%, half as much again."""
 
     @model_validator(mode="after")
-    def _comparing(self) -> Self:
-        if "margin" in self.model_fields_set and self.against is None:
-            raise contradiction("says nothing without against: champion", "margin")
+    def _measuring(self) -> Self:
+        if "margin" in self.model_fields_set and self._measure is None:
+            raise contradiction("says nothing without against", "margin")
+        return self
+
+    @model_validator(mode="after")
+    def _sliced(self) -> Self:
+        if self.by and self._measure in ("pairs", "noise_floor"):
+            raise contradiction(f"is not told apart by slice: leave out by, or against: {self._measure}", "by")
         return self
 
     @property
-    def allowance(self) -> float | None:
-        return self.margin if self.against else None
+    def _measure(self) -> Against | None:
+        raise NotImplementedError
+
+    def _gate(self, name: str, metric: Metric, limit: float, quantile: float = 0.99) -> Gate:
+        return Gate(
+            name,
+            metric,
+            limit,
+            quantile,
+            self.severity,
+            margin=self.margin if self._measure else None,
+            scope=self.scope,
+            min_requests=self.min_requests,
+            against=self._measure,
+            per=self.per,
+            by=self.by or "",
+            values=USUAL_VALUES if self.by else 0,
+        )
 
 
-class ErrorRateGate(_ComparingGateKeys):
+class ErrorRateGate(_MeasuringGateKeys):
     """The candidate fails no more often than this: no answer, a 5xx, or a refusal of what the champion answers."""
 
     metric: Literal["error_rate"] = "error_rate"
     """What is watched. A gate that is named after it need not say."""
     max: kinds.LargestShare
     """The largest share of failures, with its % sign: 1%."""
+    against: Literal["champion", "pairs"] | None = None
+    """champion measures the candidate against the champion, over the same time: it may reach max or the champion's own
+    rate with the margin, whichever is more, so an outage of both is not held against it. pairs does so on the requests
+    that both answered, and counts those that one alone has failed."""
+
+    @property
+    def _measure(self) -> Against | None:
+        return self.against
 
     def gate(self, name: str) -> Gate:
-        return Gate(
-            name,
-            "error_rate",
-            self.max,
-            severity=self.severity,
-            margin=self.allowance,
-            scope=self.scope,
-            min_requests=self.min_requests,
-            **self.slicing,
-        )
+        return self._gate(name, "error_rate", self.max)
 
 
-class LatencyGate(_ComparingGateKeys):
+class LatencyGate(_MeasuringGateKeys):
     """The candidate is no slower than this."""
 
     metric: Literal["latency"] = "latency"
@@ -187,6 +207,9 @@ class LatencyGate(_ComparingGateKeys):
     """Which quantile of the candidate's latencies: p50, p95, p99.9."""
     max: kinds.LatencyLimit | None = None
     """The latency that the quantile may reach, with its unit: 250ms. Against the champion it may be left out."""
+    against: Literal["champion"] | None = None
+    """champion measures the candidate against the champion, over the same time: it may reach max or the champion's own
+    latency with the margin, whichever is more."""
 
     @model_validator(mode="after")
     def _limited(self) -> Self:
@@ -194,21 +217,15 @@ class LatencyGate(_ComparingGateKeys):
             raise contradiction("is missing: name the latency that the quantile may reach, or against: champion", "max")
         return self
 
+    @property
+    def _measure(self) -> Against | None:
+        return self.against
+
     def gate(self, name: str) -> Gate:
-        return Gate(
-            name,
-            "latency",
-            self.max or 0.0,
-            self.quantile,
-            self.severity,
-            margin=self.allowance,
-            scope=self.scope,
-            min_requests=self.min_requests,
-            **self.slicing,
-        )
+        return self._gate(name, "latency", self.max or 0.0, self.quantile)
 
 
-class AgreementGate(_GateKeys):
+class AgreementGate(_MeasuringGateKeys):
     """The candidate and the champion agree at least this often, on the requests that both answered."""
 
     metric: Literal["agreement"] = "agreement"
@@ -217,18 +234,16 @@ class AgreementGate(_GateKeys):
     """The smallest share of pairs that agree, with its % sign: 98%."""
     min_coverage: kinds.Part = written("5%")
     """It does not pass while less than this of the pairs that could be compared were; status says why they were not."""
+    against: Literal["noise_floor"] | None = None
+    """noise_floor measures it against how often the champion differs from itself, which noise_probe_percent finds out:
+    the candidate may differ as often as min allows, or as the champion does with the margin, whichever is more."""
+
+    @property
+    def _measure(self) -> Against | None:
+        return self.against
 
     def gate(self, name: str) -> Gate:
-        return Gate(
-            name,
-            "agreement",
-            self.min,
-            min_coverage=self.min_coverage,
-            severity=self.severity,
-            scope=self.scope,
-            min_requests=self.min_requests,
-            **self.slicing,
-        )
+        return replace(self._gate(name, "agreement", self.min), min_coverage=self.min_coverage)
 
 
 AnyGate = Annotated[ErrorRateGate | LatencyGate | AgreementGate, Field(discriminator="metric")]

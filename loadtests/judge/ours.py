@@ -11,17 +11,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gates.checks import Budget, Gate
 from gates.evidence.combine import both, either
 from gates.evidence.mixture import log_mean, threshold
 from gates.evidence.process import advance, begin
 from gates.evidence.rate import factors_above, factors_below
 from gates.evidence.ratio import factors_no_worse, factors_worse
+from gates.gate import Budget, Gate
 from loadtests.judge.traffic import LIMIT_MS, SECONDS, Arms, Traffic
 from loadtests.judge.verdicts import NEVER, Verdicts
 
 MARGIN = 0.5
-ERRORS = Gate("errors", "error_rate", 0.01, margin=MARGIN)
+ERRORS = Gate("errors", "error_rate", 0.01, margin=MARGIN, against="champion")
 LATENCY = Gate("latency", "latency", LIMIT_MS / 1000)
 GATES = (ERRORS, LATENCY)
 BUDGET = Budget()

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gates.checks import Gate
+from gates.gate import Gate
 from gates.plan import Deadline
 from gates.promotion.offline import Score
 from gates.promotion.staging import LoadGate
@@ -35,7 +35,7 @@ def test_it_needs_nothing_but_two_model_servers() -> None:
 def test_its_commented_lines_work_as_well(tmp_path: Path) -> None:
     text = re.sub(r"(?m)^# (mlflow:|  tracking_uri:|  experiment:)", r"\1", SHIPPED.read_text())
     text = re.sub(r"(?m)# (max_bad_answers:|deadline:|promotion:|prometheus:|model_versions:)", r"\1", text)
-    gates = re.sub(r"(?m)^# (tail:|slower:|  )", r"\1", (CONFIG / "gates" / "default.yaml").read_text())
+    gates = re.sub(r"(?m)^# (tail:|users:|alone:|slower:|  )", r"\1", (CONFIG / "gates" / "default.yaml").read_text())
     (tmp_path / "gates").mkdir()
     (tmp_path / "gates" / "default.yaml").write_text(gates)
     promotion = re.sub(r"(?m)# (lift:)", r"\1", (CONFIG / "gates" / "promotion.yaml").read_text())
@@ -46,9 +46,11 @@ def test_its_commented_lines_work_as_well(tmp_path: Path) -> None:
     assert settings.mlflow.experiment == "penstock"
     assert settings.prometheus == "http://127.0.0.1:9090"
     assert "lift" in {gate.name for gate in settings.models[0].promotion.production}
-    *_, tail, slower = settings.models[0].gates
+    *_, tail, users, alone, slower = settings.models[0].gates
     assert tail == Gate("tail", "latency", 1.0, 0.999, "advisory", scope="ramp", min_requests=1000)
-    assert slower == Gate("slower", "latency", 0.0, severity="advisory", margin=0.5)
+    assert slower == Gate("slower", "latency", 0.0, severity="advisory", margin=0.5, against="champion")
+    assert users == Gate("users", "error_rate", 0.01, per="unit")
+    assert alone == Gate("alone", "error_rate", 0.01, margin=0.5, against="pairs")
     plan = settings.models[0].plan
     assert (plan.max_bad_answers, plan.deadline) == (100, Deadline(259_200.0))
 

@@ -11,31 +11,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.checks import (
-    Gate,
-    GateWatch,
-    counts_of,
-    evidence_to_fail,
-    evidence_to_pass,
-    judge,
-    judge_one,
-    look,
-    terms_of,
-)
+from gates.checks import GateWatch, evidence_to_fail, evidence_to_pass, judge, judge_one, look
+from gates.counts import counts_of
 from gates.evidence import RateWatch, RatioWatch, Tally, log_evidence_below
+from gates.gate import Gate, terms_of
 from gates.verdict import GateResult, Verdict
 from proxy.comparison import Comparison
 from proxy.snapshot import Phase
-from proxy.window import Window, merge
+from proxy.window import AloneTally, Window, merge
 from tests.control import PLAN
 from tests.strategies import windows
 
 ERRORS = Gate("errors", "error_rate", 0.01)
 TAIL = Gate("tail", "latency", 0.2)
 SAME = Gate("same", "agreement", 0.98)
-ERRORS_AGAINST = Gate("errors", "error_rate", 0.01, margin=0.5)
-TAIL_AGAINST = Gate("tail", "latency", 0.0, margin=0.5)
-EVERY = (ERRORS, TAIL, SAME, ERRORS_AGAINST, TAIL_AGAINST, replace(TAIL_AGAINST, limit=0.05))
+ERRORS_AGAINST = Gate("errors", "error_rate", 0.01, margin=0.5, against="champion")
+TAIL_AGAINST = Gate("tail", "latency", 0.0, margin=0.5, against="champion")
+PAIRED = replace(ERRORS_AGAINST, against="pairs")
+NOISY = replace(SAME, margin=0.5, against="noise_floor")
+EVERY = (ERRORS, TAIL, SAME, ERRORS_AGAINST, TAIL_AGAINST, replace(TAIL_AGAINST, limit=0.05), PAIRED, NOISY)
+EACH = tuple(replace(gate, per=per) for gate in EVERY for per in ("request", "unit"))
 ALARM, PASS = 0.01, 0.05
 
 
@@ -70,14 +65,14 @@ def judged(gate: Gate, *ticks: Window) -> GateResult:
     return judge_one(gate, watch, total, ALARM, PASS)
 
 
-@pytest.mark.parametrize("gate", EVERY)
+@pytest.mark.parametrize("gate", EACH)
 def test_no_data_is_no_verdict(gate: Gate) -> None:
     result = judged(gate, Window())
     assert (result.verdict, result.value, result.observations) == (Verdict.INSUFFICIENT, None, 0)
     assert result.reason == "no data"
 
 
-@given(windows(), st.sampled_from(EVERY))
+@given(windows(), st.sampled_from(EACH))
 def test_every_gate_judges_every_window(seen: Window, gate: Gate) -> None:
     result = judged(gate, seen)
     assert 0 <= result.toward_pass <= 1
@@ -132,6 +127,57 @@ def test_a_candidate_within_the_limit_may_be_worse_than_a_champion_that_never_fa
     assert judged(ERRORS_AGAINST, seen).verdict is Verdict.PASS
 
 
+def pairs(both: int, candidate_alone: int, champion_alone: int) -> Window:
+    """What two versions made of 1000 requests; `both` of them both have failed."""
+    made = window(1_000, both + candidate_alone, champion=1_000, champion_failed=both + champion_alone)
+    made.alone = AloneTally(candidate_alone, champion_alone)
+    return made
+
+
+def test_requests_that_both_fail_are_held_against_nobody() -> None:
+    assert judged(ERRORS, pairs(200, 0, 0)).verdict is Verdict.FAIL
+    assert judged(PAIRED, pairs(200, 0, 0)).verdict is Verdict.INSUFFICIENT
+    assert judged(PAIRED, pairs(200, 10, 40)).verdict is Verdict.PASS
+    failed = judged(PAIRED, pairs(200, 90, 10))
+    assert failed.verdict is Verdict.FAIL
+    assert failed.reason == (
+        "29.00 % errors, 290 failed of 1000; alone 90, and the champion alone 10: "
+        "at most 1.00 % errors, or failing alone 1.5 times as often as the champion does asked"
+    )
+
+
+def probed(differing: int, noisy: int, pairs: int = 1_000) -> Window:
+    """Of `pairs` comparisons of the candidate with the champion, and half as many of the champion with itself."""
+    made = window(pairs, differing=differing)
+    for number in range(pairs // 2):
+        made.noise.observe(Comparison("number" if number < noisy else "", rows=1))
+    return made
+
+
+def test_a_candidate_may_differ_as_often_as_the_champion_does_from_itself() -> None:
+    assert judged(SAME, probed(100, 50)).verdict is Verdict.FAIL
+    assert judged(NOISY, probed(100, 50)).verdict is Verdict.INSUFFICIENT
+    assert judged(NOISY, probed(100, 100)).verdict is Verdict.PASS
+    assert judged(NOISY, probed(100, 5)).verdict is Verdict.FAIL
+    assert judged(NOISY, probed(2, 0)).verdict is Verdict.PASS, "as often as min allows is enough"
+    assert "100 differing of 1000; the champion from itself 5 of 500" in judged(NOISY, probed(100, 5)).reason
+    assert judged(NOISY, probed(100, 50)).limit == pytest.approx(0.85)
+
+
+def test_without_probes_nothing_is_known_of_the_noise_floor() -> None:
+    assert judged(NOISY, window(1_000, differing=500)).verdict is Verdict.INSUFFICIENT
+
+
+def test_a_gate_per_unit_counts_the_first_answers_alone() -> None:
+    """One user with many failures is one unit."""
+    seen = window(2_000, 300)
+    seen.firsts = window(1_000, 1)
+    assert judged(ERRORS, seen).verdict is Verdict.FAIL
+    by_unit = judged(replace(ERRORS, per="unit"), seen)
+    assert (by_unit.verdict, by_unit.observations) == (Verdict.PASS, 1_000)
+    assert by_unit.reason.startswith("0.10 % errors, 1 failed of 1000 units")
+
+
 def test_against_the_champion_both_have_to_speak() -> None:
     """Above the limit while the champion is silent: nothing is known of the other half."""
     assert judged(ERRORS_AGAINST, window(40, 20)).verdict is Verdict.INSUFFICIENT
@@ -160,7 +206,7 @@ def test_the_evidence_is_that_of_the_watches(ticks: list[Window]) -> None:
     for tick in ticks:
         total = merge(total, tick)
         seen = counts_of(ERRORS_AGAINST, total)
-        rate, ratio = rate.looked(seen.surely, 0.01), ratio.looked(seen.surely, seen.champion, 0.5)
+        rate, ratio = rate.looked(seen.surely, 0.01), ratio.looked(seen.surely, seen.measure, 0.5)
         watch = watch.looked(ERRORS_AGAINST, total)
     worse, no_worse = ratio.worse.log_evidence, ratio.no_worse.log_evidence
     assert evidence_to_fail(ERRORS_AGAINST, watch, total) == min(rate.above.log_evidence, worse)
@@ -197,11 +243,15 @@ def test_watches_are_found_by_name_and_new_gates_begin_now() -> None:
         {"limit": 0.0},
         {"limit": 0.95},
         {"limit": -1.0},
-        {"margin": -0.1},
-        {"margin": math.inf},
+        {"margin": -0.1, "against": "champion"},
+        {"margin": math.inf, "against": "champion"},
         {"min_requests": -1},
         {"metric": "latency", "limit": 0.0},
-        {"metric": "agreement", "limit": 0.98, "margin": 0.5},
+        {"metric": "agreement", "limit": 0.98, "margin": 0.5, "against": "champion"},
+        {"against": "noise_floor", "margin": 0.5},
+        {"metric": "latency", "against": "pairs", "margin": 0.5},
+        {"margin": 0.5},
+        {"against": "champion"},
     ],
 )
 def test_gates_that_cannot_be(values: dict[str, object]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gates.checks import Gate, judge_one, look
+from gates.checks import judge_one, look
+from gates.gate import Gate
 from gates.verdict import GateResult, Verdict
 from proxy.comparison import Comparison
 from proxy.window import Window

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gates.checks import Budget, Gate
+from gates.gate import Budget, Gate
 from gates.health import Health, champion_health
 from gates.verdict import Verdict
 from proxy.window import Window

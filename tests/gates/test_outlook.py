@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.checks import Budget, Gate, GateWatch, judge_one
+from gates.checks import GateWatch, judge_one
+from gates.gate import Budget, Gate
 from gates.outlook import forecast, needs, slowest, stage_name, warnings
 from gates.verdict import Verdict
 from proxy.comparison import Comparison
@@ -18,8 +19,8 @@ from tests.control import PLAN
 
 ALARM, PASS = 0.001, 0.05
 ERRORS = Gate("errors", "error_rate", 0.01)
-AGAINST = replace(ERRORS, margin=0.5)
-SLOWER = Gate("slower", "latency", 0.0, margin=0.5)
+AGAINST = replace(ERRORS, margin=0.5, against="champion")
+SLOWER = Gate("slower", "latency", 0.0, margin=0.5, against="champion")
 
 
 def block(failed: int, champion_failed: int = 0, seconds: float = 0.01, differing: int = 0) -> Window:

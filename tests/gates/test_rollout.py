@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.checks import Budget, Gate
 from gates.decision import Command
+from gates.gate import Budget, Gate
 from gates.phases import Event, IllegalEvent
 from gates.plan import Deadline, Plan, Stage
 from gates.rollout import Amendment, Rollout, Terms, amended, told

@@ -8,7 +8,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from gates.checks import Gate, GateWatch, judge_one, look
+from gates.checks import GateWatch, judge_one, look
+from gates.gate import Gate
 from gates.verdict import GateResult, Verdict
 from proxy.comparison import Comparison
 from proxy.snapshot import ModelRoute, Origin, Slice, Target

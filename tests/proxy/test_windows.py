@@ -101,3 +101,33 @@ def test_a_push_holds_what_was_counted_when_it_was_encoded() -> None:
     sent = encode_push(windows.next_push())
     windows.of(ROUTE).fallbacks += 1
     assert encode_push(windows.next_push()) != sent
+
+
+def test_the_first_request_of_each_unit_is_counted_apart_and_with_all() -> None:
+    windows = Windows("w")
+    route = replace(ROUTE, by_unit=True)
+    for unit in (b"ada", b"bob", b"ada", b"ada", b"bob", b"eve"):
+        windows.of(route, windows.first(route, unit)).champion.observe(200, 0.01)
+    (sample,) = windows.next_push().samples
+    assert sample.window.champion.answers == 6
+    assert sample.window.firsts is not None
+    assert sample.window.firsts.champion.answers == 3
+    assert sample.window.firsts.firsts is None
+
+
+def test_a_unit_is_new_in_each_epoch_and_only_where_that_is_asked() -> None:
+    windows = Windows("w")
+    here, there = replace(ROUTE, by_unit=True), replace(NEXT, by_unit=True)
+    assert [windows.first(route, b"ada") for route in (here, here, there, ROUTE)] == [True, False, True, False]
+
+
+def test_units_are_forgotten_with_their_windows() -> None:
+    windows = Windows("w")
+    route = replace(ROUTE, by_unit=True)
+    windows.of(route, windows.first(route, b"ada"))
+    windows.next_push()
+    windows.forget_old(Snapshot(9, (NEXT,)), 0.0)
+    windows.forget_old(Snapshot(9, (NEXT,)), RETIREMENT + 1)
+    windows.of(NEXT)
+    assert _keys(windows.next_push()) == [("m", 7)]
+    assert windows.first(route, b"ada")

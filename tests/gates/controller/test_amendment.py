@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gates.checks import Gate
 from gates.controller.record import decode_inputs
 from gates.controller.replay import replay
 from gates.controller.routes import Unroutable
+from gates.gate import Gate
 from gates.phases import Event
 from gates.plan import Deadline
 from gates.ports import StoreError

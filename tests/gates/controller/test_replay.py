@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from gates.checks import Gate
 from gates.controller.record import Inputs, decode_inputs, encode_inputs
 from gates.controller.replay import replay, under
+from gates.gate import Gate
 from gates.phases import Event
 from gates.ports import AuditRow
 from proxy.snapshot import Phase

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gates.checks import Gate
+from gates.gate import Gate
 from gates.phases import Event
 from proxy.snapshot import Phase
 from tests.control import PLAN, Desk, in_loop, model_settings

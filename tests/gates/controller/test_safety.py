@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gates.checks import Gate
 from gates.controller.record import decode_inputs
 from gates.controller.steering import CoolingDown
+from gates.gate import Gate
 from gates.phases import Event
 from gates.plan import Deadline
 from gates.settings import ModelSettings

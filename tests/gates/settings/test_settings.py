@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.checks import Budget, Gate
+from gates.gate import Budget, Gate
 from gates.plan import Deadline, Plan, Stage
 from gates.settings import MlflowSettings, ModelSettings, Problem, Settings, SettingsError, load
 from gates.settings.notation import Address
@@ -158,8 +158,8 @@ def test_every_key_is_read(loaded: Load) -> None:
             dry_run=True,
         ),
         gates=(
-            Gate("error_rate", "error_rate", 0.005, margin=1.2),
-            Gate("champions", "latency", 0.0, margin=0.5),
+            Gate("error_rate", "error_rate", 0.005, margin=1.2, against="champion"),
+            Gate("champions", "latency", 0.0, margin=0.5, against="champion"),
             Gate("patient", "agreement", 0.9, scope="bake", min_requests=6, min_coverage=0.2),
             Gate("slow", "latency", 0.25, 0.999, "advisory"),
             Gate("median", "latency", 0.01, 0.5),
@@ -355,12 +355,19 @@ def test_a_bad_file_is_told_with_line_and_key(loaded: Load, text: str, line: int
         ("gates: {a: {metric: latency, max: 1s, quantile: 99}}", "gates.a.quantile", "expected a quantile"),
         ("gates: {a: {metric: latency, max: 1s, severity: crit}}", "gates.a.severity", "'critical' or 'advisory'"),
         ("gates: {latency: {quantile: p95}}", "gates.latency.max", "is missing: name the latency"),
-        ("gates: {latency: {max: 1s, margin: 5%}}", "gates.latency.margin", "without against: champion"),
+        ("gates: {latency: {max: 1s, margin: 5%}}", "gates.latency.margin", "without against"),
         ("gates: {latency: {max: 1s, against: candidate}}", "gates.latency.against", "expected 'champion'"),
         ("gates: {latency: {against: champion, margin: 0.5}}", "gates.latency.margin", "its % sign, such as 50%"),
         ("gates: {error_rate: {against: champion}}", "gates.error_rate.max", "is missing: The largest share"),
         ("gates: {error_rate: {max: 1%, scope: live}}", "gates.error_rate.scope", "'shadow', 'ramp', 'bake' or 'all'"),
-        ("gates: {agreement: {min: 98%, against: champion}}", "gates.agreement.against", "unknown key"),
+        ("gates: {agreement: {min: 98%, against: champion}}", "gates.agreement.against", "'noise_floor'"),
+        (
+            "gates: {agreement: {min: 98%, against: noise_floor}}",
+            "gates.agreement.against",
+            "noise_probe_percent above 0",
+        ),
+        ("gates: {latency: {max: 1s, against: pairs}}", "gates.latency.against", "'champion'"),
+        ("gates: {error_rate: {max: 1%, per: unit}}", "gates.error_rate.per", "as sticky names no unit"),
         ("gates: {agreement: {min: 98%, min_requests: -1}}", "gates.agreement.min_requests", "greater than or equal"),
         ("gates: {a b: {metric: error_rate, max: 1%}}", "gates.'a b'", "expected a name of letters"),
         ("gates: {latency: {metric: latency, mx: 1s, max: 1s}}", "gates.latency.mx", "did you mean max?"),

@@ -1,0 +1,105 @@
+"""What a gate counts in a window: its unwanted events out of its trials, and those of what it is measured against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gates.evidence import Tally, slower_than
+from gates.gate import Gate
+from proxy.histogram import Histogram
+from proxy.window import LaneTally, Window
+
+NOTHING = Tally()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The gate's unwanted events out of its trials: those that are sure (to fail it by), those that are possible (to
+    pass it by), and those of its measure; and the values that a person would read. Of pairs, the trials are those of
+    which one alone failed: the candidate's share of them in `pairs`."""
+
+    surely: Tally
+    possibly: Tally
+    measure: Tally = NOTHING
+    value: float | None = None
+    measure_value: float | None = None
+    pairs: Tally = NOTHING
+
+
+def counts_of(gate: Gate, window: Window) -> Counts:
+    seen = seen_by(gate, window)
+    match gate.metric:
+        case "agreement":
+            return _agreement(seen)
+        case "error_rate":
+            return _errors(seen)
+        case "latency":
+            return _latency(gate, seen)
+
+
+def seen_by(gate: Gate, window: Window) -> Window:
+    """All of the window, or the first answers of each unit alone."""
+    return window if gate.per == "request" else window.firsts or Window()
+
+
+def too_little_covered(gate: Gate, window: Window) -> bool:
+    """Whether so few of the pairs were compared that those few may not stand for the rest."""
+    covered = seen_by(gate, window).agreement.coverage
+    return gate.metric == "agreement" and covered is not None and covered < gate.min_coverage
+
+
+def candidate_lane(window: Window) -> LaneTally:
+    """What the candidate answered, to clients and to copies."""
+    return window.candidate.merged(window.candidate_shadow)
+
+
+def champion_lane(window: Window) -> LaneTally:
+    """What the champion answered, to clients and to copies."""
+    return window.champion.merged(window.champion_shadow)
+
+
+def latencies(gate: Gate, window: Window) -> tuple[Histogram, Histogram]:
+    """The candidate's, and the champion's."""
+    seen = seen_by(gate, window)
+    return candidate_lane(seen).latency, champion_lane(seen).latency
+
+
+def _agreement(window: Window) -> Counts:
+    pairs, noise = window.agreement, window.noise
+    tally = Tally(pairs.disagreed, pairs.compared)
+    return Counts(
+        tally,
+        tally,
+        Tally(noise.disagreed, noise.compared),
+        _share(pairs.compared - pairs.disagreed, pairs.compared),
+        _share(noise.compared - noise.disagreed, noise.compared),
+    )
+
+
+def _errors(window: Window) -> Counts:
+    ours, theirs, alone = candidate_lane(window), champion_lane(window), window.alone
+    tally, other = Tally(ours.failures, ours.answers), Tally(theirs.failures, theirs.answers)
+    return Counts(
+        tally,
+        tally,
+        other,
+        _share(ours.failures, ours.answers),
+        _share(theirs.failures, theirs.answers),
+        Tally(alone.candidate, alone.candidate + alone.champion),
+    )
+
+
+def _latency(gate: Gate, window: Window) -> Counts:
+    ours, theirs = candidate_lane(window).latency, champion_lane(window).latency
+    surely, possibly = slower_than(ours, gate.limit)
+    return Counts(
+        Tally(surely, ours.total),
+        Tally(possibly, ours.total),
+        Tally(0, theirs.total),
+        ours.quantile(gate.quantile),
+        theirs.quantile(gate.quantile),
+    )
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
