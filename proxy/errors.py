@@ -11,6 +11,11 @@ class PenstockError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
 
+    @property
+    def told(self) -> str:
+        """What a client may read of it."""
+        return str(self)
+
 
 class RequestRefused(PenstockError):
     """The client's request cannot be forwarded safely; it never reaches an upstream."""
@@ -56,34 +61,45 @@ class NoSnapshot(PenstockError):
 
 
 class UpstreamFailed(PenstockError):
-    """An upstream gave no usable answer. `code` is also the error label in windows and metrics."""
+    """An upstream gave no usable answer. `code` is also the error label in windows and metrics.
+
+    What it says may have addresses and files in it, which are for the log alone; clients read its `meaning`."""
 
     status = 502
     code = "upstream_failed"
+    meaning: ClassVar[str] = "the model's server gave no usable answer"
+
+    @property
+    def told(self) -> str:
+        return self.meaning
 
 
 class UpstreamRefused(UpstreamFailed):
     """No connection to the upstream could be opened."""
 
     code = "connect"
+    meaning = "no connection to the model's server"
 
 
 class UpstreamUntrusted(UpstreamRefused):
     """The upstream did not prove who it is, or our own proof could not be read; it has seen nothing of the request."""
 
     code = "tls"
+    meaning = "no trusted connection to the model's server"
 
 
 class UpstreamClosed(UpstreamFailed):
     """The upstream closed or reset the connection before its answer was complete."""
 
     code = "closed"
+    meaning = "the model's server broke off before its answer was complete"
 
 
 class UpstreamMalformed(UpstreamFailed):
     """The upstream's bytes are not a lawful HTTP/1.1 response, or exceed a limit."""
 
     code = "malformed"
+    meaning = "the model's server gave no lawful answer"
 
 
 class UpstreamTimeout(UpstreamFailed):
@@ -91,6 +107,7 @@ class UpstreamTimeout(UpstreamFailed):
 
     status = 504
     code = "timeout"
+    meaning = "the model's server did not answer in time"
 
 
 class UpstreamBusy(UpstreamFailed):
@@ -98,3 +115,4 @@ class UpstreamBusy(UpstreamFailed):
 
     status = 503
     code = "busy"
+    meaning = "too many requests are under way; come again"

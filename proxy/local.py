@@ -45,7 +45,7 @@ async def answer(holder: Holder, servers: Servers, path: str, send: ASGISendCall
 
 async def answer_error(error: PenstockError, send: ASGISendCallable) -> None:
     later = [(b"retry-after", b"1")] if error.status == 503 else []
-    await send_json(error.status, {"error": error.code, "message": str(error)}, send, later)
+    await send_json(error.status, {"error": error.code, "message": error.told}, send, later)
 
 
 async def send_json(status: int, content: object, send: ASGISendCallable, more: Fields | None = None) -> None:

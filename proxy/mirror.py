@@ -202,7 +202,8 @@ class Mirror:
         return comparison
 
     async def _exchange(self, copy: Copy, shadow: Target, lane: Lane) -> Answer | None:
-        """The shadow's answer, counted in its lane; None where it failed. One try: a shadow is never retried."""
+        """The shadow's answer, counted in its lane; None where it failed. A copy is never tried again, but for a
+        kept connection that turns out to be closed (see Pool.exchange): that failure would be nobody's."""
         start = monotonic()
         deadline = start + copy.route.shadow.timeout
         fields = copy.fields + SHADOW_MARK

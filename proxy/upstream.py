@@ -31,6 +31,9 @@ EJECTED_MOST = 30.0
 """Seconds that an origin is passed over: when it has failed so often in a row one, and after each further failure twice
 as long."""
 
+QUIET = 1.0
+"""Seconds between two lines in the log about an origin's failures."""
+
 
 class Pool:
     """The connections to one origin in one lane. The count is exact: each is counted from the attempt to connect to
@@ -51,6 +54,7 @@ class Pool:
         self._ticking: asyncio.TimerHandle | None = None
         self._failures = 0
         self._ejected_until = 0.0
+        self._quiet_until = 0.0
         self.sent = 0
 
     @property
@@ -78,22 +82,25 @@ class Pool:
             response = await self._exchange(head, body, deadline, without_body)
         except UpstreamBusy:
             raise  # our own limit says nothing of the origin
-        except UpstreamFailed:
-            self._failed(monotonic())
+        except UpstreamFailed as failure:
+            self._failed(monotonic(), failure)
             raise
         if self._failures:
             self._failures = 0
             self._ejected_until = 0.0
         return response
 
-    def _failed(self, now: float) -> None:
+    def _failed(self, now: float, failure: UpstreamFailed) -> None:
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET
+            logger.warning("%s has failed: %s: %s", self.authority, failure.code, failure)
         if now < self._ejected_until:
             return  # it was asked before it was ejected, or because there was no other
         self._failures += 1
         if self._failures >= self._eject_after:
-            pause = EJECTED_FIRST * 2.0 ** min(self._failures - self._eject_after, 16)
-            self._ejected_until = now + min(pause, EJECTED_MOST)
-            logger.warning("%s keeps failing: passed over for %g s", self.authority, min(pause, EJECTED_MOST))
+            pause = min(EJECTED_FIRST * 2.0 ** min(self._failures - self._eject_after, 16), EJECTED_MOST)
+            self._ejected_until = now + pause
+            logger.warning("%s keeps failing: passed over for %g s", self.authority, pause)
 
     async def _exchange(self, head: bytes, body: bytes, deadline: float, without_body: bool) -> Response:
         connection = self._take_idle()
@@ -120,7 +127,7 @@ class Pool:
 
     async def _connect(self, deadline: float) -> Connection:
         if self.size >= self._limit:
-            raise UpstreamBusy(f"{self.authority}: {self._limit} connections are in use")
+            raise UpstreamBusy(f"{self._limit} connections are in use")
         connection = Connection(self)
         self._open.add(connection)
         if self._ticking is None:
@@ -131,17 +138,17 @@ class Pool:
             await attempt
             opened = not connection.closed
         except TimeoutError:
-            raise UpstreamTimeout(f"{self.authority}: no connection before the deadline") from None
+            raise UpstreamTimeout("no connection before the deadline") from None
         except ssl.SSLError as error:
-            raise UpstreamUntrusted(f"{self.authority}: {error}") from None
+            raise UpstreamUntrusted(str(error)) from None
         except OSError as error:
-            raise UpstreamRefused(f"{self.authority}: {error}") from None
+            raise UpstreamRefused(str(error)) from None
         finally:
             if not opened:
                 attempt.cancel()
                 connection.abort()
         if not opened:
-            raise UpstreamClosed(f"{self.authority}: closed as soon as it was open")
+            raise UpstreamClosed("closed as soon as it was open")
         return connection
 
     async def _open_transport(self, connection: Connection) -> None:
@@ -152,7 +159,7 @@ class Pool:
         try:
             context = self._tls.current()
         except OSError as error:
-            raise UpstreamUntrusted(f"{self.authority}: the TLS files in its settings: {error}") from None
+            raise UpstreamUntrusted(f"the TLS files in its settings: {error}") from None
         name = self.origin.tls.server_name or host
         await self.loop.create_connection(lambda: connection, host, port, ssl=context, server_hostname=name)
 
@@ -231,7 +238,7 @@ class Upstreams:
         request, so the next one is asked. Raises UpstreamFailed: UpstreamBusy where `limit` exchanges are under way."""
         refusal: UpstreamRefused | None = None
         pools = self._by_load(lane, origins)
-        if sum(pool.under_way for pool in pools) >= limit:
+        if (pools[0].under_way if len(pools) == 1 else sum(pool.under_way for pool in pools)) >= limit:
             raise UpstreamBusy(f"{limit} requests are under way already")
         for pool in pools:
             head = request_head(method, target, pool.authority, fields)
@@ -253,11 +260,11 @@ class Upstreams:
 
     def none_is_well(self, lane: str, origins: tuple[Origin, ...]) -> bool:
         """Whether each origin is unwell by its probes, or keeps failing in this lane."""
-        pools = (self._pools.get((lane, origin)) for origin in origins)
-        return all(
-            origin in self.unwell or (pool is not None and pool.ejected)
-            for origin, pool in zip(origins, pools, strict=True)
-        )
+        for origin in origins:
+            pool = self._pools.get((lane, origin))
+            if (pool is None or not pool.ejected) and origin not in self.unwell:
+                return False
+        return True
 
     def passed_over(self) -> set[Origin]:
         """The origins that are unwell by their probes, or keep failing in any lane."""

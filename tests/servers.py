@@ -30,9 +30,9 @@ ROOT = Path(__file__).parent.parent
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T]) -> T:
+def eventually(condition: Callable[[], T], patience: float = PATIENCE) -> T:
     """Wait until `condition` is true, and return what it gave; fails after a bound that only a hang reaches."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not (found := condition()):
         if time.monotonic() > deadline:
             raise AssertionError("what was waited for never came")

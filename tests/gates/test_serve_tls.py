@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 PENSTOCK = [sys.executable, "-P", "-m", "gates"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
+STARTING = 90.0  # seconds; a whole Penstock on a busy machine
+
 
 def free_port() -> int:
     with bound_socket() as found:
@@ -55,7 +57,7 @@ def test_serve_speaks_tls_by_its_configuration_and_takes_up_a_renewal(tmp_path: 
     (tmp_path / "elsewhere").mkdir()
     process = subprocess.Popen(command, cwd=tmp_path / "elsewhere", env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     try:
-        eventually(lambda: process.poll() is not None or is_ready(port, authority.client()))
+        eventually(lambda: process.poll() is not None or is_ready(port, authority.client()), STARTING)
         (tmp_path / "next").mkdir()
         following = Authority(tmp_path / "next")
         files = following.certificate()
@@ -82,6 +84,7 @@ def test_the_proxy_alone_speaks_tls_by_its_options(tmp_path: Path, workers: int)
     files = authority.certificate()
     port = free_port()
     options = ["--listen", f"127.0.0.1:{port}", "--workers", str(workers), "--control", "http://127.0.0.1:9"]
+    options += ["--trusted-peer", "10.0.0.0/8", "--trusted-peer", "::1"]
     tls = ["--tls-certificate", files.certificate, "--tls-key", files.key, "--tls-client-ca", authority.ca()]
     process = subprocess.Popen([*PENSTOCK, "proxy", *options, *tls], cwd=tmp_path, env=ENVIRONMENT)
     known = authority.client(authority.certificate("me", file="me"))
@@ -94,7 +97,7 @@ def test_the_proxy_alone_speaks_tls_by_its_options(tmp_path: Path, workers: int)
             return False
 
     try:
-        eventually(lambda: process.poll() is not None or answers(known))
+        eventually(lambda: process.poll() is not None or answers(known), STARTING)
         assert answers(known)
         assert not answers(authority.client())
     finally:

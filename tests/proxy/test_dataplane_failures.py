@@ -87,6 +87,15 @@ def test_a_champion_that_refuses_is_a_gateway_error(scene: Scene) -> None:
         assert scene.window.champion.errors == {"connect": 1}
 
 
+def test_the_log_names_the_server_that_failed_and_the_client_does_not_learn_it(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    with refusing() as origin:
+        answer = scene.routed(champion=target("40", origin)).post()
+    assert msgspec.json.decode(answer.body)["message"] == "no connection to the model's server"
+    assert f"{origin.authority} has failed: connect: " in caplog.text
+
+
 def test_the_champions_own_errors_come_through(scene: Scene) -> None:
     scene.champion.handler = predicting(status=503)
     answer = scene.post()

@@ -219,7 +219,7 @@ def test_an_idle_connection_that_is_too_old_leaves_its_place(background: Backgro
 
 def test_a_refused_connection_is_told_apart() -> None:
     async def scene(pool: Pool) -> None:
-        with pytest.raises(UpstreamRefused, match=r"127\.0\.0\.1"):
+        with pytest.raises(UpstreamRefused, match="refused"):
             await _ask(pool)
         assert pool.size == 0
 
