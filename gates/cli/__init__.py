@@ -19,6 +19,7 @@ from gates.cli import (
     registry,
     reload,
     replay,
+    report,
     rollouts,
     token,
 )
@@ -44,6 +45,8 @@ logs.register(app)
 disagreements.register(app)
 reload.register(app)
 replay.register(app)
+report.register(app)
+registry.register(app)
 app.add_typer(configuration.app, name="config")
 app.add_typer(audit.app, name="audit")
 app.add_typer(token.app, name="token")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gates import gathering
+from gates.adapters.housekeeping import Housekeeping
 from gates.adapters.prometheus import Prometheus
 from gates.adapters.versions import MlflowVersions
 from gates.cli.asking import client_of
@@ -98,6 +99,12 @@ class Check:
 def registry(config: Path, tracking_uri: str | None) -> MlflowVersions:
     """The registry that is named, or that of the configuration. Raises Failure."""
     return _versions(_mlflow(_settings(config, needed=tracking_uri is None), tracking_uri))
+
+
+def housekeeping(config: Path, tracking_uri: str | None) -> Housekeeping:
+    """Of the same registry. Raises Failure."""
+    mlflow = _named(_mlflow(_settings(config, needed=tracking_uri is None), tracking_uri))
+    return Housekeeping(mlflow.tracking_uri, mlflow.registry_uri)
 
 
 def offline(check: Check, trial: Versions) -> StageReport:
@@ -222,11 +229,15 @@ def _mlflow(settings: Settings | None, tracking_uri: str | None) -> MlflowSettin
     return None if settings is None else settings.mlflow
 
 
-def _versions(mlflow: MlflowSettings | None) -> MlflowVersions:
+def _named(mlflow: MlflowSettings | None) -> MlflowSettings:
     if mlflow is None:
         remedy = "name it with --tracking-uri, MLFLOW_TRACKING_URI, or `mlflow` in the configuration"
         raise Failure(f"no MLflow registry is named: {remedy}", Exit.CONFIGURATION)
-    return MlflowVersions(mlflow.tracking_uri, mlflow.registry_uri)
+    return mlflow
+
+
+def _versions(mlflow: MlflowSettings | None) -> MlflowVersions:
+    return MlflowVersions(_named(mlflow).tracking_uri, _named(mlflow).registry_uri)
 
 
 def _gates(file: Path) -> PromotionGates:
