@@ -85,6 +85,7 @@ MATRIX: Mapping[str, Roles | None] = {
     f"POST {_ROLLOUT}/rollback": RETREAT,
     f"POST {_ROLLOUT}/promote": RELEASE,
     "POST /api/reload": KEEP,
+    "POST /api/alerts/test": KEEP,
     "GET /api/session": READ,
     "POST /api/session": ANYONE,
     "DELETE /api/session": ANYONE,

@@ -22,10 +22,11 @@ from starlette.applications import Starlette
 from gates.adapters import folderwatch, pins
 from gates.adapters.clock import SystemClock
 from gates.adapters.mlflow import MlflowRegistry
+from gates.adapters.notify import AppriseNotifier
 from gates.adapters.outcomes import SqlOutcomes
 from gates.adapters.store import SqlStore
-from gates.adapters.tokens import TokenUnusable
 from gates.adapters.versions import MlflowVersions
+from gates.alerting import LOOK_EVERY, Alerting, conditions
 from gates.api import create_app
 from gates.api.guard import Guard, Sessions
 from gates.authentication import Authenticator
@@ -35,10 +36,10 @@ from gates.controller.daemonthread import DaemonThread
 from gates.controller.errands import Errands
 from gates.controller.routes import Unroutable
 from gates.exits import Exit, Failure
-from gates.ports import Serving, StoreError
+from gates.ports import Serving, StoreError, Unusable
 from gates.processes.hangup import Terminal
 from gates.processes.listening import is_loopback, listen
-from gates.reload import OPEN_PORT, Reloader, Unsound
+from gates.reload import Reloader, Unsound
 from gates.settings import MlflowSettings, Settings
 
 logger = logging.getLogger("penstock.control")
@@ -55,6 +56,7 @@ class Control:
     controller: Controller
     errands: Errands | None
     reloader: Reloader
+    alerting: Alerting
     app: Starlette
 
 
@@ -62,9 +64,7 @@ def build(settings: Settings, reachable: bool = False) -> Control:
     """Put the control plane together; nothing is opened before it runs. `reachable` tells whether the control port can
     be reached from other machines.
 
-    Raises StoreError for an impossible URL, and TokenUnusable."""
-    if reachable and not settings.access.required:
-        raise TokenUnusable(OPEN_PORT)
+    Raises StoreError for an impossible URL, and Unusable."""
     name = f"{socket.gethostname()} (pid {os.getpid()}, {uuid4().hex[:8]})"
     store, clock = SqlStore(settings.store, name), SystemClock()
     registry = None if settings.mlflow is None else _registry(settings.mlflow)
@@ -86,10 +86,13 @@ def build(settings: Settings, reachable: bool = False) -> Control:
         )
     if settings.model_versions is not None:
         controller.on_pins_moved(_pinning(settings.model_versions))
-    authenticator = Authenticator(settings.access, os.environ, clock)
-    reloader = Reloader(controller, settings, clock, folderwatch.changes, authenticator, reachable)
+    authenticator = Authenticator(settings.access, os.environ, clock, reachable)
+    alerting = Alerting(settings.alerts, lambda asked: AppriseNotifier(asked, os.environ), clock)
+    controller.on_record(alerting.on_record)
+    reloader = Reloader(controller, settings, clock, folderwatch.changes, (authenticator, alerting))
     guard = Guard(authenticator, Sessions(clock.wall, lambda: secrets.token_urlsafe(32)))
-    return Control(store, controller, errands, reloader, create_app(controller, errands, reloader, guard))
+    app = create_app(controller, errands, reloader, guard, alerting)
+    return Control(store, controller, errands, reloader, alerting, app)
 
 
 def _pinning(path: Path) -> Callable[[Iterable[Serving]], object]:
@@ -116,7 +119,7 @@ def serve(settings: Settings, *, fd: int | None = None) -> None:
     listener = listen(str(settings.control)) if fd is None else socket.socket(fileno=fd)
     try:
         uvloop.run(run(build(settings, not is_loopback(listener.getsockname()[0])), listener))
-    except TokenUnusable as error:
+    except Unusable as error:
         raise Failure(f"{settings.path}: {error}", Exit.CONFIGURATION) from None
     except (Unroutable, StoreError) as error:
         raise Failure(str(error), Exit.CONFIGURATION) from None
@@ -137,11 +140,14 @@ async def run(control: Control, listener: socket.socket) -> None:
     loops = asyncio.create_task(_drive(control))
     loops.add_done_callback(lambda _: setattr(server, "should_exit", True))
     reloads = _begun("the configuration's watch", control.reloader.run)
+    looks = _begun("the look for alerts", lambda: _look_on(control))
     _reload_on_hangup(server, control.reloader)
     try:
         await server.serve(sockets=[listener])
     finally:
         reloads.cancel()
+        looks.cancel()
+        control.alerting.close()
         loops.cancel()
         try:
             with suppress(asyncio.CancelledError):
@@ -149,6 +155,15 @@ async def run(control: Control, listener: socket.socket) -> None:
         finally:
             await control.controller.stop()
             control.store.close()
+
+
+async def _look_on(control: Control) -> None:
+    """What holds for a while is looked at, for ever; only by the control plane that acts."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        if control.controller.started:
+            trouble = "" if control.errands is None else control.errands.trouble
+            control.alerting.look(conditions(control.controller.status(), trouble))
 
 
 def _reload_on_hangup(server: uvicorn.Server, reloader: Reloader) -> None:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gates.access import Identity
 from gates.adapters.jwks import BadToken, ExpiredToken, Provider
 from gates.adapters.tokens import LONGEST, Keyring
-from gates.ports import Clock
+from gates.ports import Clock, Unusable
 from gates.settings import Settings
 from gates.settings.access import AccessSettings
 
 __all__ = ["Authenticator", "BadToken", "ExpiredToken"]
 
+OPEN_PORT = (
+    "access: the control port can be reached from other machines, and no tokens are configured: name bearers under "
+    "access.tokens (`penstock token new` makes a token), or bind `control` to 127.0.0.1"
+)
+
 
 class Authenticator:
     """Follows the configuration: a token that is taken out of it is good no more."""
 
-    def __init__(self, access: AccessSettings, environment: Mapping[str, str], clock: Clock) -> None:
-        """Raises TokenUnusable."""
+    def __init__(
+        self, access: AccessSettings, environment: Mapping[str, str], clock: Clock, reachable: bool = False
+    ) -> None:
+        """`reachable` tells whether the control port can be reached from other machines. Raises Unusable."""
         self._environment = environment
         self._clock = clock
         self._access = access
-        self._keyring = Keyring(access.tokens, environment)
+        self._reachable = reachable
+        self._keyring = self._checked(access)
         self._provider = self._provided(access)
 
     @property
@@ -30,15 +38,16 @@ class Authenticator:
         """Whether anybody is asked for a token: the workers' own token alone asks nobody else for one."""
         return self._access.required
 
-    def keyring(self, settings: Settings) -> Keyring:
-        """The tokens of other settings. Raises TokenUnusable."""
-        return Keyring(settings.access.tokens, self._environment)
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        """What makes these settings count. Raises Unusable."""
+        keyring = self._checked(settings.access)
+        same = settings.access.jwt == self._access.jwt
+        provider = self._provider if same else self._provided(settings.access)
 
-    def follow(self, settings: Settings, keyring: Keyring) -> None:
-        """Go by these settings from now on."""
-        if settings.access.jwt != self._access.jwt:
-            self._provider = self._provided(settings.access)
-        self._access, self._keyring = settings.access, keyring
+        def follow() -> None:
+            self._access, self._keyring, self._provider = settings.access, keyring, provider
+
+        return follow
 
     async def identify(self, token: str) -> Identity:
         """Raises BadToken, ExpiredToken."""
@@ -52,6 +61,12 @@ class Authenticator:
         if identity.until is not None and self._clock.wall() >= identity.until:
             raise ExpiredToken("the token has expired")
         return identity
+
+    def _checked(self, access: AccessSettings) -> Keyring:
+        """Its tokens. Raises Unusable, also where it would leave a port that others reach open to all."""
+        if self._reachable and not access.required:
+            raise Unusable(OPEN_PORT)
+        return Keyring(access.tokens, self._environment)
 
     def _provided(self, access: AccessSettings) -> Provider | None:
         return None if access.jwt is None else Provider(access.jwt, self._clock.monotonic)

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import httpx2
 import msgspec
 
+from gates.alerts import Delivery
 from gates.configured import Rehearsal, Taken
 from gates.exits import Exit, Failure
 from gates.ports import AuditRow, Recorded
@@ -100,6 +101,11 @@ class ControlClient:
     def rehearse(self) -> Rehearsal:
         """What a reload would change."""
         return self._decoded(self._exchange("POST", "/api/reload", {"dry_run": True}), Rehearsal)
+
+    def test_alerts(self, urgency: str) -> tuple[Delivery, ...]:
+        """Send a test alert to each channel of this urgency; what came of it."""
+        answer = self._exchange("POST", "/api/alerts/test", {"urgency": urgency})
+        return self._decoded(answer, tuple[Delivery, ...])
 
     def _get(self, path: str, answer: type[T]) -> T:
         return self._decoded(self._exchange("GET", path), answer)

@@ -14,6 +14,7 @@ from itertools import accumulate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gates.alerts import Urgency
 from gates.controller.controller import Controller
 from gates.controller.errands import Errands
 from gates.controller.ledger import Versions
@@ -37,13 +38,19 @@ class Metrics(Collector):
     """All that the control plane tells Prometheus. Counters begin at what the store kept and never go back."""
 
     def __init__(
-        self, controller: Controller, errands: Errands | None, reloader: Reloader, refused: Mapping[str, int]
+        self,
+        controller: Controller,
+        errands: Errands | None,
+        reloader: Reloader,
+        refused: Mapping[str, int],
+        alerts: Mapping[tuple[Urgency, str], int],
     ) -> None:
-        """`refused` counts those whom the control port did not let in, by reason."""
+        """`refused` counts whom the control port did not let in, by reason; `alerts` is by urgency and outcome."""
         self._controller = controller
         self._errands = errands
         self._reloader = reloader
         self._refused = refused
+        self._alerts = alerts
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge(
@@ -54,6 +61,12 @@ class Metrics(Collector):
         for reason, number in self._refused.items():
             refused.add_metric((reason,), number)
         yield refused
+        alerts = CounterMetricFamily(
+            "penstock_alerts", "Alerts, by what became of them.", labels=("urgency", "outcome")
+        )
+        for (urgency, outcome), number in self._alerts.items():
+            alerts.add_metric((urgency, outcome), number)
+        yield alerts
         if not self._controller.started:
             return
         ledger = self._controller.observer.ledger

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from gates.alerts import Alert
 from gates.evidence import Moments
 from gates.phases import RETREATS
 from gates.promotion.outcomes import Joined
@@ -31,6 +32,15 @@ class RegistryError(Exception):
 
 class NotRegistered(RegistryError):
     """The registry answered: it knows no such model, version or alias."""
+
+
+class Unusable(Exception):
+    """Something that the configuration names cannot be had: a token, a channel; the text names its key, and no
+    secret."""
+
+
+class NotifyError(Exception):
+    """The alert was not taken."""
 
 
 class MetricsError(Exception):
@@ -336,4 +346,12 @@ class Registry(Protocol):
         decisions: Sequence[Mapping[str, object]],
     ) -> None:
         """Move aliases, stages and tags as the outcome asks, store the decisions, and close the rollout's run."""
+        ...
+
+
+class Notifier(Protocol):
+    """The channels that alerts go to."""
+
+    def send(self, channel: str, alert: Alert) -> None:
+        """Hand the alert to the channel's service. It may block. Raises NotifyError."""
         ...

@@ -8,18 +8,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
-from gates.adapters.tokens import Keyring, TokenUnusable
-from gates.authentication import Authenticator
 from gates.configured import Consequence, Otherwise, Rehearsal, Taken
 from gates.controller import replay
 from gates.controller.controller import Controller
 from gates.controller.daemonthread import DaemonThread, in_thread
 from gates.controller.reconcile import CONFIGURATION
 from gates.controller.routes import Unroutable
-from gates.ports import AuditRow, Clock, StoreError
+from gates.ports import AuditRow, Clock, StoreError, Unusable
 from gates.settings import Settings, SettingsError, Source, load
 from gates.settings.difference import changes, waiting
 from gates.status import ConfigurationStatus
@@ -37,10 +36,14 @@ DIGITS = 12
 OUTCOMES = ("taken", "unchanged", "refused", "failed")
 """refused: the files are not sound. failed: the store could not take it up, and it is tried again."""
 
-OPEN_PORT = (
-    "access: the control port can be reached from other machines, and no tokens are configured: name bearers under "
-    "access.tokens (`penstock token new` makes a token), or bind `control` to 127.0.0.1"
-)
+
+class Follower(Protocol):
+    """A part of the control plane that goes by the settings, beside the controller."""
+
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        """What makes these settings count, and cannot fail any more. Raises Unusable."""
+        ...
+
 
 Watch = Callable[[Callable[[], Iterable[Path]]], AsyncIterator[None]]
 
@@ -58,10 +61,8 @@ class Reloader:
         settings: Settings,
         clock: Clock,
         watch: Watch,
-        authenticator: Authenticator,
-        reachable: bool = False,
+        followers: Sequence[Follower] = (),
     ) -> None:
-        """`reachable` tells whether the control port can be reached from other machines."""
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
         """How many reloads ended how."""
         self._controller = controller
@@ -69,8 +70,7 @@ class Reloader:
         self._started = settings.written
         self._clock = clock
         self._watch = watch
-        self._authenticator = authenticator
-        self._reachable = reachable
+        self._followers = followers
         self._seen = settings.source
         self._taken_at = clock.wall()
         self._trouble = ""
@@ -106,9 +106,10 @@ class Reloader:
         """What `reload` would do, and what the last hour's decisions would have been. Raises Unsound and StoreError."""
         try:
             settings = await self._read()
-            self._keyring(settings)
+            for follower in self._followers:
+                follower.prepare(settings)
             consequences = self._controller.preview(settings)
-        except (SettingsError, Unroutable, TokenUnusable) as error:
+        except (SettingsError, Unroutable, Unusable) as error:
             raise Unsound(str(error)) from None
         history = await self._controller.events(None, MAX_ROWS)
         replayed, otherwise = _under(settings, history, self._clock.wall() - LAST_HOUR)
@@ -151,14 +152,15 @@ class Reloader:
         changed = settings.source.digest != before.source.digest
         if changed:
             try:
-                keyring = self._keyring(settings)
+                prepared = [follower.prepare(settings) for follower in self._followers]
                 await self._controller.adopt(settings)
-            except (Unroutable, TokenUnusable) as error:
+            except (Unroutable, Unusable) as error:
                 raise await self._refuse(settings.source, str(error), by) from None
             except StoreError as error:
                 self._fail(settings.source, str(error))
                 raise
-            self._authenticator.follow(settings, keyring)
+            for follow in prepared:
+                follow()
             self._settings, self._taken_at = settings, self._clock.wall()
         self._seen, self._trouble, self._owed = settings.source, "", False
         self.outcomes["taken" if changed else "unchanged"] += 1
@@ -172,12 +174,6 @@ class Reloader:
         if changed or known != settings.source:
             await self._tell_taken(taken, by, reason)
         return taken
-
-    def _keyring(self, settings: Settings) -> Keyring:
-        """Raises TokenUnusable, also where the settings would leave a reachable port open to all."""
-        if self._reachable and not settings.access.required:
-            raise TokenUnusable(OPEN_PORT)
-        return self._authenticator.keyring(settings)
 
     async def _tell_taken(self, taken: Taken, by: str, reason: str) -> None:
         told = "; ".join(map(str, taken.changes)) or "it says what was in force before"

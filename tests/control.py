@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from gates.adapters import folderwatch
+from gates.alerting import Alerting
 from gates.api.guard import Guard, Sessions
 from gates.authentication import Authenticator
 from gates.controller.controller import Controller
@@ -27,7 +28,7 @@ from proxy import snapshot as snapshots
 from proxy.comparison import Comparison
 from proxy.snapshot import AgreementSpec, ModelRoute, Origin, Phase, ShadowPolicy, Snapshot, Sticky
 from proxy.window import Push, Sample, Window, decode_push, encode_push
-from tests.fakes import FakeClock, FakeRegistry, MemoryStore
+from tests.fakes import FakeClock, FakeNotifier, FakeRegistry, MemoryStore
 
 P = ParamSpec("P")
 
@@ -107,10 +108,12 @@ class Desk:
         self.controller = Controller(
             self.settings, self.store, self.clock, lambda: f"r{next(names)}", registry, outcomes, versions
         )
-        self.authenticator = Authenticator(self.settings.access, {}, self.clock)
-        self.reloader = Reloader(
-            self.controller, self.settings, self.clock, folderwatch.changes, self.authenticator, reachable
-        )
+        self.authenticator = Authenticator(self.settings.access, {}, self.clock, reachable)
+        self.notifier = FakeNotifier()
+        self.alerting = Alerting(self.settings.alerts, lambda asked: self.notifier, self.clock)
+        self.controller.on_record(self.alerting.on_record)
+        followers = (self.authenticator, self.alerting)
+        self.reloader = Reloader(self.controller, self.settings, self.clock, folderwatch.changes, followers)
         ids = count(1)
         self.guard = Guard(self.authenticator, Sessions(self.clock.wall, lambda: f"s{next(ids)}"))
 

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from gates.alerts import Alert
 from gates.ports import (
     AuditRow,
     Commit,
     Errand,
+    NotifyError,
     Recorded,
     RegistryError,
     RolloutFacts,
@@ -229,3 +231,22 @@ class FakeRegistry:
     def _fail(self, act: str, model: str) -> None:
         if trouble := self.trouble(act, model):
             raise RegistryError(trouble)
+
+
+@dataclass
+class FakeNotifier:
+    """`gates.ports.Notifier` that remembers what it sent. `trouble` answers, for each channel, what is wrong with it;
+    while `gate` is clear every call hangs."""
+
+    trouble: Callable[[str], str] = lambda channel: ""
+    sent: list[tuple[str, Alert]] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def send(self, channel: str, alert: Alert) -> None:
+        self.gate.wait(10)
+        if trouble := self.trouble(channel):
+            raise NotifyError(trouble)
+        self.sent.append((channel, alert))

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gates.access import Identity, Role
+from gates.ports import Unusable
 from gates.settings.access import TokenSettings
 
 PREFIX = "pst_"
@@ -23,7 +24,7 @@ WORKERS = "PENSTOCK_WORKERS_TOKEN"
 """The environment variable by which a control plane and its workers share a token without a configuration."""
 
 
-class TokenUnusable(Exception):
+class TokenUnusable(Unusable):
     """A token of the configuration that cannot be had; the text names it, and never repeats it."""
 
 

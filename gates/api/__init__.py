@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from gates.alerting import Alerting
 from gates.api.files import Files
 from gates.api.guard import Guard
 from gates.api.hardening import Hardened
@@ -16,6 +17,7 @@ from gates.api.pages import Pages
 from gates.api.people import People
 from gates.api.refusals import HANDLERS, Refusal
 from gates.api.session import Session
+from gates.api.telling import Telling
 from gates.api.upkeep import Upkeep
 from gates.api.workers import Workers
 from gates.controller.controller import Controller
@@ -23,7 +25,9 @@ from gates.controller.errands import Errands
 from gates.reload import Reloader
 
 
-def create_app(controller: Controller, errands: Errands | None, reloader: Reloader, guard: Guard) -> Starlette:
+def create_app(
+    controller: Controller, errands: Errands | None, reloader: Reloader, guard: Guard, alerting: Alerting
+) -> Starlette:
     """The app over a controller that somebody else runs."""
 
     def require_acting() -> None:
@@ -35,11 +39,13 @@ def create_app(controller: Controller, errands: Errands | None, reloader: Reload
         cause = controller.store_trouble or "it has only just begun"
         raise Refusal(503, "not_started", f"the control plane has not started yet: {cause}", "try again soon")
 
-    routes = mount(_operations(controller, errands, reloader, guard), guard, require_acting)
+    routes = mount(_operations(controller, errands, reloader, guard, alerting), guard, require_acting)
     return Starlette(routes=routes, exception_handlers=HANDLERS, middleware=[Middleware(Hardened)])
 
 
-def _operations(controller: Controller, errands: Errands | None, reloader: Reloader, guard: Guard) -> list[Operation]:
+def _operations(
+    controller: Controller, errands: Errands | None, reloader: Reloader, guard: Guard, alerting: Alerting
+) -> list[Operation]:
     people = People(controller, errands, reloader)
     described = [
         *Pages().operations(),
@@ -49,6 +55,7 @@ def _operations(controller: Controller, errands: Errands | None, reloader: Reloa
         *Workers(controller).operations(),
         *Files(reloader).operations(),
         *Session(guard).operations(),
-        *Upkeep(controller, errands, reloader, guard).operations(),
+        *Telling(alerting).operations(),
+        *Upkeep(controller, errands, reloader, guard, alerting).operations(),
     ]
     return [*described, *OpenApi(described).operations()]

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.responses import PlainTextResponse, Response
 
+from gates.alerting import Alerting
 from gates.api.guard import Guard
 from gates.api.operations import Call, Operation
 from gates.controller.controller import Controller
@@ -20,10 +21,12 @@ TEXT = "text/plain"
 class Upkeep:
     """Metrics and probes are answered by a control plane that waits, too."""
 
-    def __init__(self, controller: Controller, errands: Errands | None, reloader: Reloader, guard: Guard) -> None:
+    def __init__(
+        self, controller: Controller, errands: Errands | None, reloader: Reloader, guard: Guard, alerting: Alerting
+    ) -> None:
         self._controller = controller
         self._registry = CollectorRegistry()
-        self._registry.register(Metrics(controller, errands, reloader, guard.refused))
+        self._registry.register(Metrics(controller, errands, reloader, guard.refused, alerting.outcomes))
 
     def operations(self) -> list[Operation]:
         return [

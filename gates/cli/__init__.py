@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gates.cli import (
+    alerts,
     audit,
     configuration,
     disagreements,
@@ -50,6 +51,7 @@ registry.register(app)
 app.add_typer(configuration.app, name="config")
 app.add_typer(audit.app, name="audit")
 app.add_typer(token.app, name="token")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(gate.app, name="gate")
 app.add_typer(registry.app, name="registry")
 

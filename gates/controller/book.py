@@ -30,6 +30,8 @@ class Book:
         self.calls = DaemonThread("store")
         self.standing: Standing = NOWHERE
         self.owed: list[Commit] = []
+        self.on_record: Callable[[AuditRow], None] = lambda row: None
+        """Told of each row as soon as what it tells of is in force."""
         self.trouble = ""
         """What the store last failed at, "" while all is well."""
         self._store = store
@@ -56,12 +58,12 @@ class Book:
         """Into the store first, then into memory."""
         await self.settle()
         await self._call(self._store.commit, commit)
-        self.standing = self.standing.after(commit)
+        self._took_effect(commit)
 
     def declare(self, commit: Commit) -> None:
         """Into memory now, for a rollback waits for nobody; it is owed to the store."""
         self.owed.append(commit)
-        self.standing = self.standing.after(commit)
+        self._took_effect(commit)
 
     async def settle(self) -> None:
         """Write what is owed, in order."""
@@ -82,10 +84,16 @@ class Book:
         await self._call(self._store.expire, model, before)
 
     async def note(self, row: AuditRow) -> None:
+        self.on_record(row)
         await self._call(self._store.note, row)
 
     async def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
         return await self._call(self._store.history, model, limit)
+
+    def _took_effect(self, commit: Commit) -> None:
+        self.standing = self.standing.after(commit)
+        for row in commit.audit:
+            self.on_record(row)
 
     def close(self) -> None:
         self.calls.shutdown(wait=False)

@@ -144,6 +144,10 @@ class Controller:
         await self._begin_wanted()
         self._unresolved.set()
 
+    def on_record(self, tell: Callable[[AuditRow], None]) -> None:
+        """Have each audit row told as soon as what it tells of is in force; `tell` must not block, nor raise."""
+        self._steering.book.on_record = tell
+
     async def run(self) -> None:
         """Tick, keep, and resolve what the settings leave to the registry, until another control plane acts."""
         try:

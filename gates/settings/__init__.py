@@ -14,6 +14,7 @@ from gates.gate import Budget, Gate
 from gates.plan import Plan
 from gates.settings import document
 from gates.settings.access import OPEN, AccessSettings
+from gates.settings.alerts import SILENT, AlertSettings
 from gates.settings.configuration import (
     GATES,
     PROMOTION,
@@ -38,6 +39,7 @@ __all__ = [
     "NO_GATES",
     "AccessSettings",
     "Address",
+    "AlertSettings",
     "DataPortTls",
     "MlflowSettings",
     "ModelSettings",
@@ -109,6 +111,7 @@ class Settings:
     model_versions: Path | None = None
     trusted_peers: tuple[str, ...] = ()
     access: AccessSettings = OPEN
+    alerts: AlertSettings = SILENT
     source: Source = field(default=Source(), compare=False)
     written: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """What the files say, value by value, as people write keys and values."""
@@ -173,6 +176,7 @@ def _settings(keys: Configuration, path: Path, read: document.Document) -> Setti
         model_versions=path.parent / keys.model_versions if keys.model_versions else None,
         trusted_peers=tuple(keys.trusted_peers),
         access=keys.access.access(path.parent),
+        alerts=keys.alerts.alerts(path.parent),
         source=read.source,
         written=MappingProxyType(dict(flat(read.value))),
     )

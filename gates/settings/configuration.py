@@ -15,6 +15,7 @@ from pydantic_core import core_schema
 from gates.settings import kinds
 from gates.settings.access import AccessKeys
 from gates.settings.agreement import AgreementKeys
+from gates.settings.alerts import AlertKeys
 from gates.settings.kinds import Keys, contradiction, written
 from gates.settings.matching import MatchKeys
 from gates.settings.notation import Address
@@ -227,6 +228,8 @@ class Configuration(Keys):
     reach."""
     access: AccessKeys = written({})
     """Who may use the control port."""
+    alerts: AlertKeys = written({})
+    """Who is told of what happens."""
     store: kinds.StoreUrl = written("sqlite:///penstock.db")
     """Where the control plane keeps its state. A relative SQLite path starts at the current directory."""
     mlflow: MlflowKeys | None = None

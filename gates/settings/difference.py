@@ -8,9 +8,9 @@ from gates.configured import Change
 from gates.settings.problems import Key, key_text
 
 UNSHOWN = "(not shown)"
-FIXED = ("listen", "control", "store", "mlflow", "tls", "trusted_peers")
+FIXED = ("listen", "control", "store", "mlflow", "tls", "trusted_peers", "model_versions")
 """What a running process cannot change: a new value counts when it starts anew."""
-_SECRET = ("store", "mlflow", "prometheus")
+_SECRET = ("store", "mlflow", "prometheus", "alerts")
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Change, ...]:

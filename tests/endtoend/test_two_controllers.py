@@ -178,7 +178,9 @@ def wish(control: ControlPlane) -> str:
 def sent(control: ControlPlane, wanted: str, by: str) -> socket.socket:
     """A command on its way: the kernel takes it in for a process that is stopped."""
     body = json.dumps({"by": by, "reason": "because"})
-    head = f"POST /api/models/{MODEL}/rollout/{wanted} HTTP/1.1\r\nhost: c\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST /api/models/{MODEL}/rollout/{wanted} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
     connection = socket.create_connection(("127.0.0.1", control.port), timeout=SECONDS)
     connection.sendall((head + body).encode())
     return connection

@@ -88,7 +88,7 @@ def test_sigterm_ends_it_at_once_though_a_poll_is_held(tmp_path: Path) -> None:
         generation = snapshots.decode(first.content).generation
         address = (running.client.base_url.host, running.client.base_url.port)
         with socket.create_connection(address) as held:
-            held.sendall(b"GET /link/snapshot?worker=w&generation=%d HTTP/1.1\r\nhost: c\r\n\r\n" % generation)
+            held.sendall(b"GET /link/snapshot?worker=w&generation=%d HTTP/1.1\r\nhost: localhost\r\n\r\n" % generation)
             time.sleep(0.3)
             assert running.stop() == 0
             assert held.recv(100).startswith(b"HTTP/1.1 204")

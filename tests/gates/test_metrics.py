@@ -22,7 +22,13 @@ def scraped(desk: Desk) -> Series:
     """Every series, as Prometheus reads it."""
     registry = CollectorRegistry()
     registry.register(
-        Metrics(desk.controller, errands_at(desk) if desk.registry else None, desk.reloader, desk.guard.refused)
+        Metrics(
+            desk.controller,
+            errands_at(desk) if desk.registry else None,
+            desk.reloader,
+            desk.guard.refused,
+            desk.alerting.outcomes,
+        )
     )
     families = text_string_to_metric_families(generate_latest(registry).decode())
     samples = [sample for family in families for sample in family.samples]

@@ -26,7 +26,9 @@ HERE = f"/api/models/{MODEL}"
 
 @asynccontextmanager
 async def client_of(desk: Desk) -> AsyncIterator[httpx2.AsyncClient]:
-    app = create_app(desk.controller, errands_at(desk) if desk.registry else None, desk.reloader, desk.guard)
+    app = create_app(
+        desk.controller, errands_at(desk) if desk.registry else None, desk.reloader, desk.guard, desk.alerting
+    )
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://localhost") as client:
         yield client
 

@@ -14,7 +14,7 @@ from tests.control import Desk
 def routes() -> set[str]:
     named = set()
     desk = Desk()
-    for route in create_app(desk.controller, None, desk.reloader, desk.guard).routes:
+    for route in create_app(desk.controller, None, desk.reloader, desk.guard, desk.alerting).routes:
         assert isinstance(route, Route)
         named |= {f"{method} {route.path}" for method in route.methods or () if method != "HEAD"}
     return named

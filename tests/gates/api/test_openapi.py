@@ -16,7 +16,7 @@ from tests.control import Desk, in_loop
 
 async def published() -> dict[str, Any]:
     desk = Desk()
-    app = create_app(desk.controller, None, desk.reloader, desk.guard)
+    app = create_app(desk.controller, None, desk.reloader, desk.guard, desk.alerting)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://localhost") as client:
         found: dict[str, Any] = (await client.get("/api/openapi.json")).json()
         return found

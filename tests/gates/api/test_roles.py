@@ -37,7 +37,7 @@ def guarded(access: AccessSettings = ACCESS, reachable: bool = False) -> Desk:
 
 @asynccontextmanager
 async def client_of(desk: Desk) -> AsyncIterator[httpx2.AsyncClient]:
-    app = create_app(desk.controller, None, desk.reloader, desk.guard)
+    app = create_app(desk.controller, None, desk.reloader, desk.guard, desk.alerting)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://control") as client:
         yield client
 
@@ -128,7 +128,7 @@ class TestSession:
             assert (await client.get("/api/status")).status_code == 200
             others = AccessSettings(tuple(token for token in ACCESS.tokens if token.role is not Role.VIEWER))
             settings = replace(desk.settings, access=others)
-            desk.authenticator.follow(settings, desk.authenticator.keyring(settings))
+            desk.authenticator.prepare(settings)()
             assert code(await client.get("/api/status")) == (401, "bad_token")
             await client.post("/api/session", json={"token": TOKENS["operator"]})
             desk.clock.advance(SESSION_SECONDS)

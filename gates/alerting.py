@@ -1,0 +1,200 @@
+"""Alerts from their reason to their channel: the same one once, none too many, each tried again, and nobody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from gates.alerts import TEST, Alert, Delivery, Urgency, told_by, turns
+from gates.controller.daemonthread import DaemonThread, in_thread
+from gates.ports import AuditRow, Clock, Notifier, NotifyError
+from gates.settings import Settings
+from gates.settings.alerts import AlertSettings
+from gates.status import ControlStatus
+from gates.verdict import Verdict
+
+logger = logging.getLogger("penstock.alerts")
+
+OUTCOMES = ("sent", "failed", "repeated", "over_rate", "dropped")
+LOOK_EVERY = 2.0
+SEND_SECONDS = 30.0
+TRIES = 6
+FIRST_PAUSE = 1.0
+RATE_SECONDS = 600.0
+QUEUE = 200
+"""Alerts of one channel on their way; what comes beyond them is dropped and counted."""
+
+Conditions = Mapping[tuple[str, str], str]
+MakeNotifier = Callable[[AlertSettings], Notifier]
+
+
+def conditions(status: ControlStatus, registry_trouble: str) -> Conditions:
+    """What holds at this moment that people are told of."""
+    found = {("no_workers", ""): "Requests are served by workers that are out of sight, or not at all."}
+    found = {} if status.workers else found
+    if status.store_trouble:
+        found["store_gone", ""] = status.store_trouble
+    if registry_trouble:
+        found["registry_gone", ""] = registry_trouble
+    for model in status.models:
+        if model.rollout is None or not model.candidate:
+            continue
+        failed = [gate for gate in model.rollout.gates if gate.severity == "advisory" and gate.verdict is Verdict.FAIL]
+        if failed:
+            said = "; ".join(f"gate {gate.gate}: {gate.reason}" for gate in failed)
+            found["advisory_gate_failed", model.model] = said
+    return found
+
+
+class Alerting:
+    """One queue for each channel, so that one that hangs holds up no other."""
+
+    def __init__(self, settings: AlertSettings, make: MakeNotifier, clock: Clock) -> None:
+        """Raises Unusable."""
+        self.outcomes = {(urgency, outcome): 0 for urgency in Urgency for outcome in OUTCOMES}
+        self._make = make
+        self._clock = clock
+        self._settings = settings
+        self._notifier = make(settings)
+        self._sent: dict[tuple[str, str, str], float] = {}
+        self._conditions: dict[tuple[str, str], str] = {}
+        self._channels: dict[str, _Channel] = {}
+
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        """What makes these settings count. Raises Unusable."""
+        notifier = self._make(settings.alerts)
+
+        def follow() -> None:
+            self._settings, self._notifier = settings.alerts, notifier
+            for channel in self._channels.values():
+                channel.notifier = notifier
+
+        return follow
+
+    def on_record(self, row: AuditRow) -> None:
+        """A row was written: tell who is to know. Never blocks."""
+        occasion = f"{row.rollout}:{row.position}" if row.rollout else ""
+        if (alert := told_by(row.event, row.model, row.by, row.reason, occasion)) is not None:
+            self.offer(alert)
+
+    def look(self, now: Conditions) -> None:
+        """What holds at this moment; what began and what ended is told."""
+        for alert in turns(self._conditions, dict(now)):
+            self.offer(alert)
+        self._conditions = dict(now)
+
+    def offer(self, alert: Alert) -> None:
+        """To the channels of its urgency, unless it is the same as before."""
+        now = self._clock.monotonic()
+        last = self._sent.get(alert.key)
+        if last is not None and now - last < self._settings.repeat_after:
+            self._count(alert, "repeated")
+            return
+        self._sent = {key: at for key, at in self._sent.items() if now - at < self._settings.repeat_after}
+        self._sent[alert.key] = now
+        for name in self._settings.routes.get(alert.urgency, ()):
+            self._channel(name).put(alert)
+
+    async def test(self, urgency: Urgency) -> list[Delivery]:
+        """Send one to each channel of this urgency, past all limits, and tell what came of it."""
+        alert = Alert(TEST, "", urgency, f"Penstock: a test of {urgency} alerts", "Nothing has happened.")
+        names = self._settings.routes.get(urgency, ())
+        return list(await asyncio.gather(*(self._channel(name).test(alert) for name in names)))
+
+    def close(self) -> None:
+        for channel in self._channels.values():
+            channel.close()
+
+    def _channel(self, name: str) -> _Channel:
+        if name not in self._channels:
+            self._channels[name] = _Channel(name, self._notifier, self._clock, self._count, lambda: self._settings.most)
+        return self._channels[name]
+
+    def _count(self, alert: Alert, outcome: str) -> None:
+        self.outcomes[alert.urgency, outcome] += 1
+
+
+class _Channel:
+    """One channel's queue and the thread that works on it."""
+
+    def __init__(
+        self,
+        name: str,
+        notifier: Notifier,
+        clock: Clock,
+        count: Callable[[Alert, str], None],
+        most: Callable[[], int],
+    ) -> None:
+        self.notifier = notifier
+        self._name = name
+        self._clock = clock
+        self._count = count
+        self._most = most
+        self._thread = DaemonThread(f"alerts to {name}")
+        self._waiting: deque[Alert] = deque()
+        self._times: deque[float] = deque()
+        self._held_back = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, alert: Alert) -> None:
+        if not self._has_room():
+            self._held_back += 1
+            self._count(alert, "over_rate")
+            return
+        if len(self._waiting) >= QUEUE:
+            self._count(alert, "dropped")
+            return
+        if self._held_back:
+            alert = replace(alert, text=f"{alert.text}\n({self._held_back} more were held back before this one)")
+            self._held_back = 0
+        self._times.append(self._clock.monotonic())
+        self._waiting.append(alert)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def test(self, alert: Alert) -> Delivery:
+        try:
+            await self._send(alert)
+        except NotifyError as error:
+            return Delivery(self._name, str(error))
+        return Delivery(self._name, "")
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._thread.shutdown(wait=False)
+
+    async def _work(self) -> None:
+        while self._waiting:
+            alert = self._waiting.popleft()
+            self._count(alert, "sent" if await self._deliver(alert) else "failed")
+
+    async def _deliver(self, alert: Alert) -> bool:
+        """Several tries, ever further apart; whether one of them did it."""
+        for turn in range(TRIES):
+            try:
+                await self._send(alert)
+                return True
+            except NotifyError as error:
+                left = TRIES - turn - 1
+                logger.warning("alert %s not delivered, %d tries left: %s", alert.name, left, error)
+                if left:
+                    await asyncio.sleep(FIRST_PAUSE * 2**turn)
+        return False
+
+    async def _send(self, alert: Alert) -> None:
+        """Raises NotifyError."""
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await in_thread(self._thread, self.notifier.send, self._name, alert)
+        except TimeoutError:
+            raise NotifyError(f"{self._name}: the service did not answer within {SEND_SECONDS:g} s") from None
+
+    def _has_room(self) -> bool:
+        now = self._clock.monotonic()
+        while self._times and now - self._times[0] >= RATE_SECONDS:
+            self._times.popleft()
+        return len(self._times) < self._most()

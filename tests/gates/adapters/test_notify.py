@@ -1,0 +1,126 @@
+"""Alerts on their way to real services: a webhook and a mail server, through Apprise."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller as MailServer
+
+from gates.adapters.notify import AppriseNotifier
+from gates.alerts import Alert, Urgency
+from gates.ports import NotifyError, Unusable
+from gates.settings.alerts import AlertSettings, ChannelSettings
+
+ALERT = Alert("rolled_back", "fraud_detector", Urgency.CRITICAL, "fraud_detector: rolled back", "gate agreement: 71 %")
+
+
+@dataclass
+class Webhook:
+    status: int = 200
+    received: list[dict[str, Any]] = field(default_factory=list)
+    server: ThreadingHTTPServer = field(init=False)
+
+    def __post_init__(self) -> None:
+        webhook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                webhook.received.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                self.send_response(webhook.status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"json://127.0.0.1:{self.server.server_port}/alerts"
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    made = Webhook()
+    thread = threading.Thread(target=made.server.serve_forever)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    thread.join()
+
+
+def notifier(**urls: str) -> AppriseNotifier:
+    return AppriseNotifier(AlertSettings(tuple(ChannelSettings(name, url) for name, url in urls.items())), {})
+
+
+def test_a_webhook_gets_title_text_and_kind(webhook: Webhook) -> None:
+    notifier(hook=webhook.url).send("hook", ALERT)
+    (got,) = webhook.received
+    assert (got["title"], got["message"], got["type"]) == (ALERT.title, ALERT.text, "failure")
+
+
+def test_a_service_that_refuses_is_told_by_its_name(webhook: Webhook) -> None:
+    webhook.status = 500
+    with pytest.raises(NotifyError, match="hook"):
+        notifier(hook=webhook.url).send("hook", ALERT)
+
+
+class Inbox:
+    def __init__(self) -> None:
+        self.mails: list[bytes] = []
+
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        self.mails.append(envelope.content)
+        return "250 OK"
+
+
+def test_a_mail_server_gets_a_mail() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    inbox = Inbox()
+    server = MailServer(inbox, hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        url = f"mailto://127.0.0.1:{port}/?from=penstock@models.example&to=oncall@models.example"
+        notifier(mail=url).send("mail", ALERT)
+    finally:
+        server.stop()
+    mail = message_from_bytes(inbox.mails[0], policy=policy.default)
+    assert mail["subject"] == ALERT.title
+    assert "oncall@models.example" in mail["to"]
+    body = mail.get_body(("html", "plain"))
+    assert body is not None
+    assert ALERT.text in body.get_content()
+
+
+def test_a_url_may_stand_in_the_environment_or_in_a_file(webhook: Webhook, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text(webhook.url + "\n")
+    channels = (ChannelSettings("a", env="HOOK"), ChannelSettings("b", file=tmp_path / "url"))
+    made = AppriseNotifier(AlertSettings(channels), {"HOOK": webhook.url})
+    made.send("a", ALERT)
+    made.send("b", ALERT)
+    assert len(webhook.received) == 2
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        ChannelSettings("slack", "nonsense://hunter2"),
+        ChannelSettings("slack", env="NOT_THERE"),
+        ChannelSettings("slack", file=Path("/nowhere/hunter2")),
+    ],
+)
+def test_a_channel_that_cannot_be_is_named(channel: ChannelSettings) -> None:
+    with pytest.raises(Unusable, match=r"alerts\.channels\.slack") as unusable:
+        AppriseNotifier(AlertSettings((channel,)), {})
+    assert "nonsense" not in str(unusable.value)

@@ -1,0 +1,149 @@
+"""The same alert once, none too many, each tried again, and nobody waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from gates import alerting
+from gates.alerting import Alerting
+from gates.alerts import Alert, Delivery, Urgency
+from gates.phases import Event
+from gates.settings.alerts import AlertSettings, ChannelSettings
+from tests.control import MODEL, Desk, in_loop, settings_of
+from tests.fakes import FakeClock, FakeNotifier
+
+ROUTES = {"critical": ("pager", "chat"), "warning": ("chat",), "info": ("chat",)}
+SETTINGS = AlertSettings((ChannelSettings("pager"), ChannelSettings("chat")), ROUTES, repeat_after=60.0, most=5)
+
+
+def alert(number: int = 0, urgency: Urgency = Urgency.CRITICAL) -> Alert:
+    return Alert("rolled_back", MODEL, urgency, "rolled back", "because", f"r{number}")
+
+
+class Bench:
+    def __init__(self, settings: AlertSettings = SETTINGS) -> None:
+        self.clock, self.notifier = FakeClock(), FakeNotifier()
+        self.alerting = Alerting(settings, lambda asked: self.notifier, self.clock)
+
+    def counted(self, urgency: Urgency = Urgency.CRITICAL) -> Mapping[str, int]:
+        found = {outcome: number for (of, outcome), number in self.alerting.outcomes.items() if of is urgency}
+        return {outcome: number for outcome, number in found.items() if number}
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 - what is waited for happens in a thread
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerting, "FIRST_PAUSE", 0.001)
+
+
+@in_loop
+async def test_each_urgency_has_its_channels() -> None:
+    bench = Bench()
+    bench.alerting.offer(alert())
+    bench.alerting.offer(alert(urgency=Urgency.INFO, number=1))
+    await until(lambda: len(bench.notifier.sent) == 3)
+    told = sorted((channel, each.urgency) for channel, each in bench.notifier.sent)
+    assert told == [("chat", "critical"), ("chat", "info"), ("pager", "critical")]
+
+
+@in_loop
+async def test_the_same_one_is_sent_once_until_it_may_be_repeated() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.alerting.offer(alert())
+    await until(lambda: len(bench.notifier.sent) == 2)
+    assert bench.counted() == {"sent": 2, "repeated": 2}
+    bench.alerting.offer(alert(1))
+    await until(lambda: len(bench.notifier.sent) == 4)
+    bench.clock.advance(60)
+    bench.alerting.offer(alert())
+    await until(lambda: len(bench.notifier.sent) == 6)
+
+
+@in_loop
+async def test_a_flood_is_cut_and_told_of_once_there_is_room() -> None:
+    bench = Bench()
+    for number in range(20):
+        bench.alerting.offer(alert(number, Urgency.WARNING))
+    await until(lambda: bench.counted(Urgency.WARNING) == {"sent": 5, "over_rate": 15})
+    bench.clock.advance(alerting.RATE_SECONDS)
+    bench.alerting.offer(alert(99, Urgency.WARNING))
+    await until(lambda: len(bench.notifier.sent) == 6)
+    assert "15 more were held back" in bench.notifier.sent[-1][1].text
+
+
+@in_loop
+async def test_what_fails_is_tried_again_and_given_up_in_the_end() -> None:
+    bench = Bench()
+    troubles = iter(["down", "down"])
+    bench.notifier.trouble = lambda channel: next(troubles, "") if channel == "chat" else ""
+    bench.alerting.offer(alert())
+    await until(lambda: bench.counted() == {"sent": 2})
+    bench.notifier.trouble = lambda channel: "down"
+    bench.alerting.offer(alert(1, Urgency.WARNING))
+    await until(lambda: bench.counted(Urgency.WARNING) == {"failed": 1})
+
+
+@in_loop
+async def test_a_channel_that_hangs_holds_up_nobody() -> None:
+    bench = Bench()
+    bench.notifier.gate.clear()
+    began = asyncio.get_running_loop().time()
+    bench.alerting.offer(alert())
+    assert asyncio.get_running_loop().time() - began < 5, "an offer does not wait"
+    bench.notifier.gate.set()
+    await until(lambda: bench.counted() == {"sent": 2})
+
+
+@in_loop
+async def test_a_test_passes_all_limits_and_tells_what_came_of_it() -> None:
+    bench = Bench()
+    bench.notifier.trouble = lambda channel: "no such key" if channel == "pager" else ""
+    for _ in range(10):
+        deliveries = await bench.alerting.test(Urgency.CRITICAL)
+    assert deliveries == [Delivery("pager", "no such key"), Delivery("chat", "")]
+    assert await Bench(AlertSettings()).alerting.test(Urgency.INFO) == []
+
+
+@in_loop
+async def test_what_is_decided_is_told() -> None:
+    async with Desk(settings=replace(settings_of(), alerts=SETTINGS)) as desk:
+        worker = desk.worker()
+        await desk.pass_stage(worker)
+        await worker.poll()
+        worker.traffic(500, failures=400)
+        await desk.wait(2, worker)
+        await until(lambda: len(desk.notifier.sent) == 4)
+        told = [(channel, each.name) for channel, each in desk.notifier.sent]
+        assert [name for channel, name in told if channel == "chat"] == ["started", "climbed", "rolled_back"]
+        assert ("pager", "rolled_back") in told
+
+
+@in_loop
+async def test_a_rollback_that_the_store_does_not_take_is_told_all_the_same() -> None:
+    async with Desk(settings=replace(settings_of(), alerts=SETTINGS)) as desk:
+        desk.store.broken = "gone"
+        await desk.command(Event.ROLL_BACK)
+        await until(lambda: "rolled_back" in [each.name for _, each in desk.notifier.sent])
+
+
+@in_loop
+async def test_what_holds_for_a_while_is_told_at_both_ends() -> None:
+    async with Desk(settings=replace(settings_of(), alerts=SETTINGS)) as desk:
+        desk.alerting.look(alerting.conditions(desk.controller.status(), "mlflow is gone"))
+        await until(lambda: len(desk.notifier.sent) == 4)
+        names = {each.name for _, each in desk.notifier.sent}
+        assert names == {"started", "no_workers", "registry_gone"}
+        desk.worker().push()
+        desk.alerting.look(alerting.conditions(desk.controller.status(), ""))
+        await until(lambda: len(desk.notifier.sent) == 6)
+        assert {each.name for _, each in desk.notifier.sent} > {"no_workers_over", "registry_gone_over"}

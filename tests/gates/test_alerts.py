@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from gates.alerts import CONDITIONS, RULES, Urgency, begins, ends, told_by, turns
+
+
+@pytest.mark.parametrize("event", RULES)
+def test_what_the_controller_does_is_told_as_the_table_says(event: str) -> None:
+    alert = told_by(event, "m", "controller", "because", "r1:2")
+    assert alert is not None
+    assert (alert.name, alert.urgency) == RULES[event][:2]
+    assert alert.title.startswith("m: ")
+    assert "because" in alert.text
+
+
+def test_what_a_person_asked_for_calls_nobody() -> None:
+    alert = told_by("roll_back", "m", "ada", "smoke", "r1:2")
+    assert alert is not None
+    assert (alert.urgency, alert.text) == (Urgency.WARNING, "smoke (by ada)")
+
+
+def test_what_is_not_in_the_table_is_not_told() -> None:
+    assert told_by("configure", "m", "configuration", "new", "") is None
+
+
+def test_a_condition_is_told_when_it_begins_and_when_it_ends() -> None:
+    store, gate = ("store_gone", ""), ("advisory_gate_failed", "m")
+    assert list(turns({}, {store: "full"})) == [begins("store_gone", "", "full")]
+    assert list(turns({store: "full"}, {store: "still full"})) == []
+    assert list(turns({store: "full"}, {gate: "slow"})) == [
+        begins("advisory_gate_failed", "m", "slow"),
+        ends("store_gone", ""),
+    ]
+    assert {begins(name, "", "").urgency for name in CONDITIONS} == {Urgency.CRITICAL, Urgency.WARNING}
