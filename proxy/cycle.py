@@ -38,6 +38,8 @@ class ClientConnection(Protocol):
 
     def on_response_complete(self) -> None: ...
 
+    def part(self) -> None: ...
+
 
 class Cycle:
     """One request and its answer. `receive` and `send` are ASGI's; the connection feeds `body` and `more_body`."""
@@ -169,7 +171,7 @@ class Cycle:
         self.response_complete = True
         self.wake()
         if not self.keep_alive:
-            self._transport.close()
+            self._connection.part()
         self._connection.on_response_complete()
 
     def _break_off(self) -> None:

@@ -249,9 +249,22 @@ class GatewayProtocol:
     def shutdown(self) -> None:
         """The server stops: close, or close behind the answer that is under way."""
         if self._running is None or self._running.response_complete:
-            self.transport.close()
+            self.part()
         else:
             self._running.keep_alive = False
+
+    def part(self) -> None:
+        """Close, when all is written. Over TLS that waits for the client's goodbye as well, which one that does not
+        read never says: it has `linger_seconds` for it."""
+        self.transport.close()
+        if self.scheme == "https":
+            self.loop.call_later(self.limits.linger_seconds, self._insist)
+
+    def _insist(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(self.limits.linger_seconds, self._insist)
+        else:
+            self.transport.abort()
 
     # refusing, and giving up
 
@@ -262,7 +275,7 @@ class GatewayProtocol:
         assert self._newest is not None
         self._newest.keep_alive = False
         if self._newest.response_complete:
-            self.transport.close()
+            self.part()
 
     def _refuse(self, refusal: RequestRefused) -> None:
         """Answer a request that goes nowhere, after the answers that the connection still owes, and close."""
@@ -285,7 +298,7 @@ class GatewayProtocol:
         head = STATUS_LINE[refusal.status] + b"content-type: text/plain\r\ncontent-length: %d\r\n" % len(text)
         self.transport.write(head + b"connection: close\r\n\r\n" + text)
         if not self.transport.can_write_eof():  # over TLS: the closing alert, and then what the client still sends
-            self.transport.close()
+            self.part()
             return
         self.transport.write_eof()
         self.flow.resume_reading()

@@ -21,6 +21,7 @@ from tests.wire import Client, CutOff, request
 from tests.workers import LocalWorker, target
 
 SOON = Limits(head_seconds=0.5, body_seconds=0.5, linger_seconds=0.1)
+PATIENT = Limits(linger_seconds=0.1, drain_seconds=300.0)
 
 
 @pytest.fixture
@@ -179,6 +180,20 @@ def _last_words(peer: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return said
+
+
+def test_a_drain_does_not_wait_for_idle_clients_to_say_goodbye(
+    background: Background, champion: ModelServer, authority: Authority
+) -> None:
+    """A pooled client that is not reading never answers the closing alert."""
+    route, tls = ModelRoute("m", "/", target("40", champion)), server_context(authority.certificate())
+    with (
+        LocalWorker(background, route, limits=PATIENT, tls=tls) as local,
+        Client(local.port, tls=authority.client()) as client,
+    ):
+        assert client.request("GET", "/").status == 200
+        local.server.should_exit = True
+        eventually(local.ended)
 
 
 @pytest.mark.parametrize("damage", ["missing", "no PEM", "another's key"])
