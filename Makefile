@@ -33,7 +33,7 @@ NGINX_AND_WRK = missing="$$(for tool in nginx wrk; do PATH="$$PATH:/usr/sbin" co
 	}
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test soak client-faults lint types imports check bench judge-bench reaction-bench lock
+.PHONY: help setup demo test soak client-faults lint types imports check bench judge-bench reaction-bench dashboard-bench screenshots lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -119,6 +119,12 @@ $(INSTALLED): $(LOCKED) pyproject.toml
 	@echo "==> Installing penstock itself, editable"
 	@$(PIP) install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
+
+dashboard-bench: $(INSTALLED) ## Measure for ten minutes what an open dashboard costs
+	@PATH="$$PATH:/usr/sbin" $(BIN)/python -m loadtests.dashboard $(DASHBOARD_ARGS)
+
+screenshots: $(INSTALLED) ## Take the documentation's pictures of the dashboard, over the demo's models and traffic
+	@$(BIN)/python -m tests.gates.dashboard.screenshots
 
 lock: $(VENV)/uv/bin/uv ## Write the lock files anew; LOCK_ARGS=--upgrade takes newer versions
 	@echo "==> Resolving requirements.lock and the images' and the build's shares of it"
