@@ -138,3 +138,7 @@ lock: $(VENV)/uv/bin/uv ## Write the lock files anew; LOCK_ARGS=--upgrade takes 
 $(VENV)/uv/bin/uv:
 	@$(FIND_PYTHON); "$$python" -m venv $(VENV)/uv
 	@$(VENV)/uv/bin/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
+
+.PHONY: docs
+docs: $(INSTALLED) ## Write the pages of docs/ anew that come from the code
+	@$(BIN)/python -c "from tests.gates.test_metrics_documented import write; write()"
