@@ -204,6 +204,7 @@ class Mirror:
     async def _exchange(self, copy: Copy, shadow: Target, lane: Lane) -> Answer | None:
         """The shadow's answer, counted in its lane; None where it failed. A copy is never tried again, but for a
         kept connection that turns out to be closed (see Pool.exchange): that failure would be nobody's."""
+        self._answers(copy, lane).ask()
         start = monotonic()
         deadline = start + copy.route.shadow.timeout
         fields = copy.fields + SHADOW_MARK

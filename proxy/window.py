@@ -29,17 +29,28 @@ LANES: tuple[Lane, ...] = ("champion", "candidate", "champion_shadow", "candidat
 
 @dataclass(slots=True)
 class LaneTally:
-    """The answers of one variant in one role. `errors` counts an answer once, by the code of what went wrong."""
+    """The answers of one variant in one role. `errors` counts an answer once, by the code of what went wrong. `asked`
+    are the requests that were sent, while there is a candidate: those that are still under way among them."""
 
     answers: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     latency: Histogram = field(default_factory=Histogram)
     first_byte: Histogram = field(default_factory=Histogram)
+    asked: int = 0
 
     @property
     def failures(self) -> int:
         return sum(self.errors.values())
+
+    @property
+    def begun(self) -> int:
+        """All that were sent, answered or not."""
+        return max(self.asked, self.answers)
+
+    def ask(self) -> None:
+        """A request is sent."""
+        self.asked += 1
 
     def observe(self, status: int, seconds: float, first_byte: float | None = None) -> None:
         """An answer came back whole after `seconds`, and its head after `first_byte`, if that is known. A 5xx is a
@@ -70,6 +81,7 @@ class LaneTally:
             merge_counts(self.errors, other.errors),
             self.latency.merged(other.latency),
             self.first_byte.merged(other.first_byte),
+            self.asked + other.asked,
         )
 
 
@@ -189,6 +201,10 @@ class Answers:
 
     def __init__(self, tallies: Sequence[LaneTally]) -> None:
         self._tallies = tallies
+
+    def ask(self) -> None:
+        for tally in self._tallies:
+            tally.ask()
 
     def observe(self, status: int, seconds: float, first_byte: float | None = None) -> None:
         for tally in self._tallies:
@@ -338,7 +354,7 @@ def _require_lawful(window: Window) -> None:
     if any(not 0 <= tally.disagreed <= tally.compared for tally in sliced):
         raise ValueError("a slice's counts contradict each other")
     for lane in (*map(window.lane, LANES), *arms):
-        counts += [*lane.statuses.values(), *lane.errors.values()]
+        counts += [lane.asked, *lane.statuses.values(), *lane.errors.values()]
         _require_histogram(lane.latency)
         _require_histogram(lane.first_byte)
         if lane.failures > lane.answers:
