@@ -64,10 +64,12 @@ class LaneTally:
         if status >= 500:
             self.blame("status_5xx")
 
-    def observe_failure(self, code: str, seconds: float) -> None:
-        """No whole answer came; `code` is that of an UpstreamFailed. The time it took counts as latency, too."""
+    def observe_failure(self, code: str, seconds: float | None) -> None:
+        """No whole answer came; `code` is that of an UpstreamFailed. The time it took counts as latency, too: None
+        where nobody was asked."""
         self.answers += 1
-        self.latency.observe(seconds)
+        if seconds is not None:
+            self.latency.observe(seconds)
         self.blame(code)
 
     def blame(self, code: str) -> None:
@@ -210,7 +212,7 @@ class Answers:
         for tally in self._tallies:
             tally.observe(status, seconds, first_byte)
 
-    def observe_failure(self, code: str, seconds: float) -> None:
+    def observe_failure(self, code: str, seconds: float | None) -> None:
         for tally in self._tallies:
             tally.observe_failure(code, seconds)
 
