@@ -33,7 +33,7 @@ NGINX_AND_WRK = missing="$$(for tool in nginx wrk; do PATH="$$PATH:/usr/sbin" co
 	}
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test soak client-faults lint types imports check bench judge-bench reaction-bench dashboard-bench screenshots lock
+.PHONY: help setup demo test soak client-faults lint types imports check bench judge-bench evidence-bench reaction-bench dashboard-bench screenshots lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -99,6 +99,9 @@ $(MLSERVER)/.installed: tests/realservers/mlserver.lock $(LOCKED)
 
 judge-bench: $(INSTALLED) ## Judge simulated releases by our gates and by the rules of others
 	@$(BIN)/python -m loadtests.judge $(JUDGE_ARGS)
+
+evidence-bench: $(INSTALLED) ## Count false alarms and requests to a verdict, through the gates themselves
+	@$(BIN)/python -m loadtests.evidence $(EVIDENCE_ARGS)
 
 reaction-bench: $(INSTALLED) ## Time how soon a candidate that breaks loses its traffic
 	@$(BIN)/python -m loadtests.reaction $(REACTION_ARGS)
