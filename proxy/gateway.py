@@ -16,7 +16,6 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from proxy.cycle import Cycle
-from proxy.dates import http_date
 from proxy.errors import RequestRefused
 from proxy.headers import AnyFields, Fields, check_request, first
 from proxy.location import locate
@@ -77,6 +76,7 @@ class GatewayProtocol:
         self._head_bytes = 0
         self._in_head = False
         self._in_body = False
+        self._found: RequestRefused | None = None  # within the parser, which raises an error of its own for it
         self._refusal: RequestRefused | None = None
         self._deaf = False
         self._lingering = False
@@ -135,9 +135,8 @@ class GatewayProtocol:
             self._end_with_newest()
         except RequestRefused as refusal:
             self._refuse(refusal)
-        except httptools.HttpParserError as error:
-            cause = error.__context__
-            self._refuse(cause if isinstance(cause, RequestRefused) else RequestRefused("malformed request"))
+        except httptools.HttpParserError:
+            self._refuse(self._found or RequestRefused("malformed request"))
         if self._due is not None:
             self._start()
         elif self._running is not None:
@@ -161,9 +160,18 @@ class GatewayProtocol:
     def on_url(self, url: bytes) -> None:
         self._url += url
         if len(self._url) > self.limits.target_bytes:
-            raise TargetTooLong(f"more than {self.limits.target_bytes} bytes of request target")
+            self._found = TargetTooLong(f"more than {self.limits.target_bytes} bytes of request target")
+            raise self._found
 
     def on_headers_complete(self) -> None:
+        try:
+            self._begin()
+        except RequestRefused as refusal:
+            self._found = refusal
+            raise
+
+    def _begin(self) -> None:
+        """Take the request whose head is there. Raises RequestRefused."""
         self._in_head = False
         self._since = self.loop.time()
         if self._head_bytes > self.limits.head_bytes and self._size_of_head() > self.limits.head_bytes:
@@ -296,8 +304,8 @@ class GatewayProtocol:
         if self.transport.is_closing():
             return
         text = f"{refusal.code}: {refusal}\n".encode()
-        fields = b"content-type: text/plain\r\ncontent-length: %d\r\ndate: %b\r\n" % (len(text), http_date())
-        self.transport.write(STATUS_LINE[refusal.status] + fields + b"connection: close\r\n\r\n" + text)
+        head = STATUS_LINE[refusal.status] + b"content-type: text/plain\r\ncontent-length: %d\r\n" % len(text)
+        self.transport.write(head + b"connection: close\r\n\r\n" + text)
         if not self.transport.can_write_eof():  # over TLS: the closing alert, and then what the client still sends
             self.part()
             return

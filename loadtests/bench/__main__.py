@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from loadtests.bench import machine
-from loadtests.bench.contenders import CONTENDERS
+from loadtests.bench.contenders import COMPILED, CONTENDERS
 from loadtests.bench.processes import BenchError, Cores
 from loadtests.bench.report import Report, show
 from loadtests.bench.results import Result
@@ -46,11 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(scenarios: Sequence[Scenario], options: argparse.Namespace, cores: Cores, console: Console) -> Report:
     tools = {CONTENDERS[name].tool for name in options.contender} - {""} | {"nginx", "wrk"}
     machine.require(tools | {"taskset", "setpriv"})
-    described = machine.describe(sorted(tools))
+    if not (options.source or COMPILED.is_dir()):
+        raise BenchError("Penstock is not compiled yet: make compile, or measure its source with --source")
+    described = machine.describe(sorted(tools)) | {"penstock": "from source" if options.source else "compiled"}
     runs = sum(len(scenario.cases) for scenario in scenarios) * options.pairs
     minutes = runs * (options.seconds + WARM_UP_SECONDS + _OVERHEAD_SECONDS) / 60
     console.print(f"{runs} runs, about {minutes:.0f} minutes; the proxy on core {cores.proxy}, all else on the others")
-    bench = Bench(cores, options.seconds)
+    bench = Bench(cores, options.seconds, options.source)
     results = []
     for scenario in scenarios:
         results.append(Result(scenario, tuple(_runs(scenario, options.pairs, bench, console))))
@@ -110,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pairs", type=_positive, default=5, help="how often each case is run (%(default)s)")
     parser.add_argument("--seconds", type=_positive, default=4, help="how long each run loads (%(default)s)")
+    parser.add_argument("--source", action="store_true", help="run Penstock from its source, and not compiled")
     parser.add_argument("--output", type=Path, default=Path("bench-results"), help="a folder (%(default)s)")
     return parser
 

@@ -12,11 +12,13 @@ from typing import Any
 
 from loadtests.bench import nginx
 from loadtests.bench.control import standing_in
-from loadtests.bench.processes import HOST, Process, running
+from loadtests.bench.processes import HOST, ROOT, Process, running
 from proxy.snapshot import ModelRoute, Origin, Phase, Snapshot, Target
 from proxy.window import Window
 
 TIMEOUT_SECONDS = 2
+COMPILED = ROOT / ".venv" / "compiled"
+"""Where `make compile` puts the hot path as a wheel has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Site:
     candidate: int
     core: int
     models: int = 1
+    source: bool = False
+    """Whether Penstock runs from its source, and not compiled."""
 
     @property
     def log(self) -> Path:
@@ -99,8 +103,10 @@ def penstock_snapshot(site: Site, shadow: bool) -> Snapshot:
 
 def penstock_command(site: Site, control: int) -> list[str]:
     """One worker, as `penstock serve --workers 1` starts it."""
-    address = f"{HOST}:{site.listen}"
-    return [sys.executable, "-m", "proxy", "--control", f"http://{HOST}:{control}", "--listen", address]
+    # The safe path keeps Python from looking into this folder, where the source is, before it looks anywhere else.
+    compiled = [] if site.source else ["env", "PYTHONSAFEPATH=1", f"PYTHONPATH={COMPILED}"]
+    worker = [sys.executable, "-m", "proxy", "--control", f"http://{HOST}:{control}"]
+    return [*compiled, *worker, "--listen", f"{HOST}:{site.listen}"]
 
 
 def nginx_command(site: Site, mirror: bool) -> list[str]:

@@ -50,17 +50,19 @@ class Run:
 
 
 class Bench:
-    """Makes runs of `seconds` each. Remembers what each contender took at most, for the loads that are half of it."""
+    """Makes runs of `seconds` each, of Penstock compiled or from `source`. Remembers what each contender took at most,
+    for the loads that are half of it."""
 
-    def __init__(self, cores: Cores, seconds: int) -> None:
+    def __init__(self, cores: Cores, seconds: int, source: bool = False) -> None:
         self._cores = cores
+        self._source = source
         self._seconds = seconds
         self._capacities: dict[Case, float] = {}
 
     def run(self, case: Case) -> Run:
         """Raises BenchError where the run cannot be made."""
         rate = self._capacity(case) / 2 if case.paced else None
-        with TemporaryDirectory(prefix="penstock-bench-") as folder, _staged(case, Path(folder), self._cores) as stage:
+        with TemporaryDirectory(prefix="penstock-bench-") as folder, self._staged(case, Path(folder)) as stage:
             return stage.run(rate, self._seconds)
 
     def _capacity(self, case: Case) -> float:
@@ -69,6 +71,24 @@ class Bench:
         if full not in self._capacities:
             self._capacities[full] = self.run(full).load.requests_per_second
         return self._capacities[full]
+
+    @contextmanager
+    def _staged(self, case: Case, folder: Path) -> Iterator[_Stage]:
+        body, answer = folder / "request.json", folder / "answer.json"
+        body.write_bytes(bodies.request(case.body))
+        answer.write_bytes(bodies.answer(case.body))
+        theirs = bodies.answer(case.body, case.answers)
+        healthy = case.candidate == "healthy"
+        home = folder / "candidate"
+        with (
+            serving(folder / "champion", answer.read_bytes()) as champion,
+            serving(home, theirs) if healthy else ailing(home, case.candidate, theirs) as candidate,
+        ):
+            (folder / "proxy").mkdir()
+            site = Site(
+                folder / "proxy", free_port(), champion, candidate, self._cores.proxy, case.models, self._source
+            )
+            yield _Stage(case, site, body, answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +128,6 @@ class _Stage:
     def _copies(self) -> int:
         """What the candidate has seen so far, this question included; 0 where it does not count."""
         return requests_seen(self.site.candidate) if self._counts_copies else 0
-
-
-@contextmanager
-def _staged(case: Case, folder: Path, cores: Cores) -> Iterator[_Stage]:
-    body, answer = folder / "request.json", folder / "answer.json"
-    body.write_bytes(bodies.request(case.body))
-    answer.write_bytes(bodies.answer(case.body))
-    theirs = bodies.answer(case.body, case.answers)
-    healthy = case.candidate == "healthy"
-    home = folder / "candidate"
-    with (
-        serving(folder / "champion", answer.read_bytes()) as champion,
-        serving(home, theirs) if healthy else ailing(home, case.candidate, theirs) as candidate,
-    ):
-        (folder / "proxy").mkdir()
-        site = Site(folder / "proxy", free_port(), champion, candidate, cores.proxy, case.models)
-        yield _Stage(case, site, body, answer)
 
 
 def _cpu(proxy: Proxy) -> measure.Cpu | None:

@@ -4,6 +4,8 @@ A format is recognised by the path of the request and the shape of the answer, o
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from proxy.formats import openai, tensors
@@ -48,7 +50,7 @@ def predictions(answer: Answer, spec: AgreementSpec, path: bytes = b"") -> Predi
 
 
 class _Rows(msgspec.Struct):
-    predictions: object
+    predictions: Any
 
 
 _ROWS = msgspec.json.Decoder(_Rows)

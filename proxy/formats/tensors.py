@@ -8,7 +8,7 @@ import math
 import struct
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -46,7 +46,7 @@ class _Output(msgspec.Struct):
     name: str
     shape: list[int]
     datatype: Datatype
-    data: object = None
+    data: Any = None
     parameters: _Parameters | None = None
 
 

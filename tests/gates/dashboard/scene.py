@@ -12,11 +12,9 @@ import httpx2
 import msgspec
 from uvicorn._types import ASGISendCallable
 
-from gates.adapters.tokens import hash_of, make
 from tests.endtoend.penstock import configuration
 from tests.servers import ModelServer, Seen, reply
 
-RELEASE_MANAGER, VIEWER = make(), make()
 CLIENTS = 4
 EVERY = 0.02
 
@@ -33,13 +31,9 @@ def scoring(wrong_every: int = 0) -> Any:
 
 
 def settings(folder: Path, champion: ModelServer, good: ModelServer, bad: ModelServer) -> dict[str, Any]:
-    """A plan of seconds; the ramp waits for a person, and its second step holds for long. Two people have tokens."""
-    tokens = [
-        {"name": name, "role": role, "hash": hash_of(token)}
-        for name, role, token in (("maria", "release_manager", RELEASE_MANAGER), ("vic", "viewer", VIEWER))
-    ]
+    """A plan of seconds; the ramp's second step waits for a person, and holds for long."""
     servers = {"40": champion, "42": good, "43": bad}
-    whole = configuration(
+    return configuration(
         folder / "penstock.db",
         {version: f"http://{server.origin.authority}" for version, server in servers.items()},
         champion="40",
@@ -49,14 +43,13 @@ def settings(folder: Path, champion: ModelServer, good: ModelServer, bad: ModelS
         plan={
             "shadow": {"min_duration": "2s", "min_requests": 100},
             "steps": [
-                {"percent": 10, "approval": True, "min_duration": "2s", "min_requests": 5},
-                {"percent": 50, "min_duration": "1h"},
+                {"percent": 10, "min_duration": "2s", "min_requests": 5},
+                {"percent": 50, "approval": True, "min_duration": "1h"},
                 {"percent": 100},
             ],
         },
         gates={"error_rate": {"max": "20%"}, "agreement": {"min": "80%"}},
     )
-    return {**whole, "access": {"tokens": tokens}}
 
 
 class Traffic:

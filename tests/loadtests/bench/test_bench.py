@@ -19,7 +19,7 @@ from tests.loadtests.bench.programs import needed
 def test_a_short_session_measures_penstock_from_start_to_report(tmp_path: Path) -> None:
     needed("nginx", "wrk", "taskset", "setpriv")
     command = [sys.executable, "-m", "loadtests.bench", "--scenario", "small", "--contender", "penstock+shadow"]
-    command += ["--pairs", "1", "--seconds", "1", "--output", str(tmp_path)]
+    command += ["--pairs", "1", "--seconds", "1", "--source", "--output", str(tmp_path)]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
