@@ -41,6 +41,7 @@ from gates.processes.hangup import Terminal
 from gates.processes.listening import is_loopback, listen
 from gates.reload import Reloader, Unsound
 from gates.settings import MlflowSettings, Settings
+from proxy import logs
 
 logger = logging.getLogger("penstock.control")
 
@@ -113,9 +114,7 @@ def serve(settings: Settings, *, fd: int | None = None) -> None:
     """Serve the control port until SIGTERM or SIGINT: `settings.control`, or the inherited listening socket `fd`.
 
     Raises Failure where the configuration cannot be served, and CannotListen."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s[%(process)d] %(message)s")
-    for chatty in ("uvicorn", "alembic", "watchfiles"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.configure()
     listener = listen(str(settings.control)) if fd is None else socket.socket(fileno=fd)
     try:
         uvloop.run(run(build(settings, not is_loopback(listener.getsockname()[0])), listener))

@@ -14,6 +14,7 @@ from time import monotonic
 
 import uvicorn
 
+from proxy import logs
 from proxy.credential import Credential
 from proxy.dataplane import DataPlane
 from proxy.gateway import Limits, protocol_with
@@ -167,8 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import uvloop
 
     settings = parse(sys.argv[1:] if arguments is None else arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s[%(process)d] %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logs.configure()
     try:
         uvloop.run(serve(settings, Limits()))
     except TlsUnusable as error:

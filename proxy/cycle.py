@@ -71,7 +71,8 @@ class Cycle:
                 raise
         except PenstockError as error:
             if not self.disconnected:
-                logger.warning("answer broken off: %s: %s", error.code, error)
+                named = {"request_id": error.request_id}
+                logger.warning("answer broken off: %s: %s", error.code, error, extra=named)
                 self._break_off()
         except Exception:
             logger.exception("the request's handler failed")

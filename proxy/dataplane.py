@@ -95,7 +95,8 @@ class DataPlane:
         try:
             begun = await self._begin(request)
             answer = await self._relay(request, begun, send)
-        except (UpstreamFailed, AnswerCut):
+        except (UpstreamFailed, AnswerCut) as error:
+            error.request_id = request.id.decode("latin-1")
             if request.assignment.variant == "champion":
                 self._copy(request, FAILED, None)  # what only the candidate can answer speaks for it
             raise

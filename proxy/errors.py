@@ -10,6 +10,8 @@ class PenstockError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
+    request_id: str = ""
+    """Of the request that met it, for the log; where that is known."""
 
     @property
     def told(self) -> str:

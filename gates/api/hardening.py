@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from proxy.logs import REQUEST_ID
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -18,16 +22,29 @@ HEADERS = {
 """Where an answer has one of its own, as the dashboard's files do, that one stands."""
 
 
+def _request_id(scope: Scope) -> str:
+    """The caller's, if it is sane; else one of ours."""
+    claimed = Headers(scope=scope).get("x-request-id", "") if scope["type"] == "http" else ""
+    sane = 0 < len(claimed) <= 128 and claimed.isascii() and claimed.isprintable() and " " not in claimed
+    return claimed if sane else uuid4().hex
+
+
 class Hardened:
-    """An ASGI app around another; no middleware of a framework, as the long polls and streams go through it."""
+    """An ASGI app around another, which also names each request for the log.
+
+    No middleware of a framework, as the long polls and streams go through it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = _request_id(scope)
+        REQUEST_ID.set(request_id)
+
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from gates.access import Identity, allowed
 from gates.api.guard import Guard
 from gates.api.refusals import Refusal
+from proxy.discretion import discreet
 
 JSON = "application/json"
 MAX_BODY = 64 * 1024
@@ -115,9 +116,13 @@ async def _body(request: Request, kind: type[msgspec.Struct] | None) -> Any:
         return None
     raw = await read(request, MAX_BODY)
     try:
-        return msgspec.json.decode(raw or b"{}", type=kind)
+        body = msgspec.json.decode(raw or b"{}", type=kind)
     except (ValueError, RecursionError) as error:
         raise Refusal(422, "bad_body", str(error), f"expected {_named(kind)} as JSON") from None
+    for name in ("by", "reason"):
+        if hasattr(body, name):  # they go on record, and from there to logs, alerts and the registry
+            setattr(body, name, discreet(getattr(body, name)))
+    return body
 
 
 def _named(kind: type[msgspec.Struct]) -> str:

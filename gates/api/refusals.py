@@ -20,6 +20,7 @@ from gates.controller.steering import AlreadyChampion, CoolingDown
 from gates.phases import IllegalEvent
 from gates.ports import RegistryError, StoreError
 from gates.reload import Unsound
+from proxy.discretion import discreet
 
 
 @dataclass(eq=False)  # an exception is told apart by identity, and Python writes its traceback into it
@@ -44,7 +45,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
 def refused(refusal: Refusal) -> Response:
     """Behind an address of many control planes, another one may do what this one cannot: the next try is to be a new
     connection."""
-    body = msgspec.json.encode(Problem(refusal.error, refusal.message, refusal.remedy))
+    body = msgspec.json.encode(Problem(refusal.error, discreet(refusal.message), refusal.remedy))
     response = Response(body, refusal.status, dict(refusal.headers), media_type="application/json")
     if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["connection"] = "close"

@@ -26,6 +26,7 @@ from gates.processes.child import Child, Service, describe
 from gates.processes.hangup import Terminal
 from gates.processes.interpreter import command
 from gates.processes.listening import listen, url_of
+from proxy import logs
 
 logger = logging.getLogger("penstock.supervisor")
 
@@ -246,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> Exit:
     parser.add_argument("--control-listen", metavar="HOST:PORT", help="its port")
     parser.add_argument("options", nargs="*", metavar="-- OPTIONS", help="of the workers, passed on as they are")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s[%(process)d] %(message)s")
+    logs.configure()
     try:
         data = listen(options.listen)
         control = listen(options.control_listen) if options.config else None
