@@ -17,7 +17,7 @@ from gates.promotion.outcomes import Outcome
 from gates.promotion.production import CORRECT, ProductionFacts, Review
 from gates.promotion.report import Report
 
-MAX_OUTCOMES = 32 * 1024 * 1024
+MAX_OUTCOMES = 8 * 1024 * 1024
 Given = Annotated[str, msgspec.Meta(max_length=300)]
 
 
@@ -82,7 +82,7 @@ class Outcomes:
         by_model: dict[str, list[Outcome]] = {}
         for one in posted:
             by_model.setdefault(self._model_of(one), []).append(_outcome(one))
-        receipts = [await self._controller.post_outcomes(model, some) for model, some in by_model.items()]
+        receipts = [await self._controller.promotions.post(model, some) for model, some in by_model.items()]
         unjoined: dict[str, int] = {}
         for receipt in receipts:
             for reason, count in receipt.unjoined.items():
@@ -90,12 +90,12 @@ class Outcomes:
         return Receipt(sum(r.new for r in receipts), sum(r.duplicates for r in receipts), unjoined)
 
     async def _facts(self, call: Call) -> ProductionFacts:
-        return await self._controller.production(call.model, call.query.candidate)
+        return await self._controller.promotions.facts(call.model, call.query.candidate)
 
     async def _approve(self, call: Call) -> ProductionFacts:
         body: Approval = call.body
-        await self._controller.approve(call.model, body.candidate, body.review, call.caller, body.note)
-        return await self._controller.production(call.model, body.candidate)
+        await self._controller.promotions.approve(call.model, body.candidate, body.review, call.caller, body.note)
+        return await self._controller.promotions.facts(call.model, body.candidate)
 
     async def _report(self, call: Call) -> Report:
         try:
@@ -104,7 +104,7 @@ class Outcomes:
             raise Refusal(422, "bad_body", str(error), "expected a report of penstock gate as JSON") from None
         if report.model != call.model:
             raise Refusal(422, "bad_body", f"the report is of model {report.model!r}")
-        await self._controller.record_report(report, call.caller)
+        await self._controller.promotions.record(report, call.caller)
         return report
 
     def _model_of(self, posted: Posted) -> str:

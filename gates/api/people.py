@@ -166,7 +166,7 @@ class People:
             return self._controller.model_status(call.model)
         command = Command(event, call.caller, call.body.reason)
         if event is Event.PROMOTE:
-            await self._controller.promote(call.model, command, call.body.override)
+            await self._controller.promotions.promote(call.model, command, call.body.override)
         else:
             await self._controller.command(call.model, command)
         return self._controller.model_status(call.model)

@@ -10,11 +10,10 @@ from contextlib import suppress
 from gates.controller import overview, reconcile
 from gates.controller.casebook import Casebook
 from gates.controller.daemonthread import DaemonThread, in_thread
-from gates.controller.gatekeeper import Gatekeeper
 from gates.controller.history import SAMPLE_EVERY, History
 from gates.controller.observer import Observer
-from gates.controller.outcomes import Outcomes, Receipt
-from gates.controller.people import NoGo, approval_row, report_row
+from gates.controller.people import NoGo
+from gates.controller.promotions import Promotions
 from gates.controller.routes import Unroutable
 from gates.controller.steering import CoolingDown, Steering
 from gates.decision import Command, Decision
@@ -32,9 +31,6 @@ from gates.ports import (
     StoreError,
     Versions,
 )
-from gates.promotion.outcomes import Outcome
-from gates.promotion.production import ProductionFacts, Review
-from gates.promotion.report import Report
 from gates.settings import ModelSettings, Settings
 from gates.status import ControlStatus, ModelStatus
 from proxy.snapshot import ModelRoute, Snapshot
@@ -94,8 +90,9 @@ class Controller:
         self._unresolved = asyncio.Event()
         self._configuring = asyncio.Lock()
         self._steering = Steering(settings, store, clock, registry is not None)
-        self.outcomes = None if outcomes is None else Outcomes(self._steering, outcomes)
-        self._gatekeeper = Gatekeeper(self._steering.book, clock, versions, self.registry_calls)
+        self.promotions = Promotions(
+            self._steering, clock, outcomes, versions, self.registry_calls, self._model, self._version
+        )
         self._casebook = Casebook(self._steering.book, lambda: self._models)
 
     # its life
@@ -157,8 +154,7 @@ class Controller:
                 loops.create_task(self._resolve_on())
                 loops.create_task(self._lead_on())
                 loops.create_task(self._sample_on())
-                if self.outcomes is not None:
-                    loops.create_task(self.outcomes.run(lambda: self._models))
+                loops.create_task(self.promotions.run(lambda: self._models))
         except* Deposed:
             logger.warning("%s acts on this store by now: this control plane steps back", self.rival)
 
@@ -170,8 +166,7 @@ class Controller:
             with suppress(StoreError):
                 await self._steering.book.resign()
         self._steering.book.close()
-        if self.outcomes is not None:
-            self.outcomes.close()
+        self.promotions.close()
         self.registry_calls.shutdown(wait=False)
 
     def release(self) -> None:
@@ -204,17 +199,6 @@ class Controller:
         self._model(model)
         return await self._steering.command(model, command)
 
-    async def promote(self, model: str, command: Command, override: bool) -> Decision:
-        """A person's promotion, unless the production gates are a NO-GO: then with `override` and a reason alone.
-
-        Raises NoGo, and as `command`."""
-        settings, rollout = self._model(model), self._steering.standing.rollouts.get(model)
-        if settings.promotion.production and rollout is not None and rollout.carrying:
-            facts = await self._recorder.facts(model, rollout.candidate)
-            who = (command.by, command.reason, override)
-            await self._gatekeeper.certify(settings, rollout.candidate, facts, *who)
-        return await self._steering.command(model, command)
-
     async def revert(self, model: str, to: str, by: str, reason: str) -> None:
         """Let another version serve at once: the "previous" one, the "fallback", or a version that has servers.
 
@@ -236,7 +220,7 @@ class Controller:
         StoreError."""
         settings = self._model(model)
         version = await self._version(model, candidate)
-        await self._gatekeeper.admit(settings, version, self._serving(model), by, reason, override)
+        await self.promotions.admit(settings, version, by, reason, override)
         begun = await self._steering.begin(settings, self._new_id(), version, by, reason, override)
         if settings.percent is not None:
             await self._steering.configure(self._settings, self._versions)
@@ -321,31 +305,6 @@ class Controller:
     def model_names(self) -> tuple[str, ...]:
         return tuple(self._models)
 
-    async def post_outcomes(self, model: str, outcomes: Sequence[Outcome]) -> Receipt:
-        """Raises UnknownModel and StoreError."""
-        self._model(model)
-        return await self._recorder.post(model, outcomes)
-
-    async def production(self, model: str, candidate: str = "") -> ProductionFacts:
-        """What is on record of a candidate, that of the newest rollout where none is named.
-
-        Raises UnknownModel, RegistryError and StoreError."""
-        self._model(model)
-        newest = self._steering.standing.rollouts.get(model)
-        version = await self._version(model, candidate) if candidate else newest.candidate if newest else ""
-        return await self._recorder.facts(model, version)
-
-    async def approve(self, model: str, candidate: str, review: Review, by: str, note: str) -> None:
-        """Put a person's review on record. Raises UnknownModel, RegistryError and StoreError."""
-        self._model(model)
-        version = await self._version(model, candidate)
-        await self.note(approval_row(model, version, review, by, note, self._clock.wall()))
-
-    async def record_report(self, report: Report, by: str) -> None:
-        """Put what gates said on record. Raises UnknownModel and StoreError."""
-        self._model(report.model)
-        await self.note(report_row(report, by, self._clock.wall()))
-
     async def disagreements(self, model: str, rollout: str = "") -> Sequence[Recorded]:
         """The pairs on record of a rollout of the model, the newest where none is named; the most severe first.
 
@@ -417,17 +376,6 @@ class Controller:
 
     def _aliases(self) -> list[tuple[str, str]]:
         return reconcile.aliases(self._settings, self._steering.standing, self._versions)
-
-    @property
-    def _recorder(self) -> Outcomes:
-        if self.outcomes is None:
-            raise StoreError("this control plane keeps no outcomes")
-        return self.outcomes
-
-    def _serving(self, model: str) -> str:
-        """Who serves, "" where that is not settled."""
-        serving = self._steering.standing.servings.get(model)
-        return serving.version if serving else ""
 
     def _model(self, model: str) -> ModelSettings:
         if model not in self._models:

@@ -16,7 +16,7 @@ from gates.decision import Command
 from gates.phases import Event, IllegalEvent
 from gates.ports import OutcomeStore, StoreError
 from gates.promotion import production
-from gates.promotion.outcomes import Joined, Outcome, join
+from gates.promotion.outcomes import Joined, Outcome, Turn, join
 from gates.promotion.production import Approval, ProductionFacts
 from gates.settings import ModelSettings
 from gates.verdict import GateResult, failed
@@ -51,19 +51,10 @@ class Outcomes:
     async def post(self, model: str, outcomes: Sequence[Outcome]) -> Receipt:
         """Raises StoreError."""
         turns = turns_of(await self.steps(model))
-        joined: list[Joined] = []
-        unjoined: Counter[str] = Counter()
-        for outcome in outcomes:
-            found = join(turns, outcome)
-            if isinstance(found, Joined):
-                joined.append(found)
-            else:
-                unjoined[found] += 1
-        kept = list(dict.fromkeys(turn.rollout for turn in reversed(turns) if turn.rollout))[:ROLLOUTS_KEPT]
-        new = await in_thread(self._calls, self._store.add, model, joined, kept) if joined else 0
-        if new:
+        receipt = await in_thread(self._calls, self._keep, model, turns, outcomes)
+        if receipt.new:
             self._came.set()
-        return Receipt(new, len(joined) - new, dict(unjoined))
+        return receipt
 
     async def facts(self, model: str, candidate: str) -> ProductionFacts:
         """All that is on record of the candidate's newest rollout. Raises StoreError."""
@@ -109,6 +100,15 @@ class Outcomes:
 
     def close(self) -> None:
         self._calls.shutdown(wait=False)
+
+    def _keep(self, model: str, turns: Sequence[Turn], outcomes: Sequence[Outcome]) -> Receipt:
+        """In the thread, as ten thousand assignments take their time."""
+        found = [join(turns, outcome) for outcome in outcomes]
+        joined = [one for one in found if isinstance(one, Joined)]
+        unjoined = Counter[str](one for one in found if not isinstance(one, Joined))
+        kept = list(dict.fromkeys(turn.rollout for turn in reversed(turns) if turn.rollout))[:ROLLOUTS_KEPT]
+        new = self._store.add(model, joined, kept) if joined else 0
+        return Receipt(new, len(joined) - new, dict(unjoined))
 
     async def _roll_back(self, model: str, rollout: str, culprit: GateResult) -> None:
         """Through the one `decide`, as a person's rollback is; another rollout than the one that was judged stays."""

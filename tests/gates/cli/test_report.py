@@ -42,7 +42,7 @@ async def _live(opened: SqlStore) -> None:
     await controller.command(MODEL, Command(Event.ROLL_BACK, "ada", "odd | scores <b>"))
     clock.now = NOVEMBER + 86_400
     await controller.start_rollout(MODEL, "42", "ada", "second try")
-    await controller.approve(MODEL, "42", "business", "bo", "meets the goals")
+    await controller.promotions.approve(MODEL, "42", "business", "bo", "meets the goals")
     await controller.command(MODEL, Command(Event.PROMOTE, "bo", "all well"))
     await controller.revert(MODEL, "previous", "cy", "wrong since last week")
     await controller.stop()

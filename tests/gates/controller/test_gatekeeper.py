@@ -96,12 +96,12 @@ async def test_a_named_person_goes_on_against_it_with_a_reason_on_record() -> No
 @in_loop
 async def test_the_newest_staging_report_counts() -> None:
     async with desk() as started:
-        await started.controller.record_report(staging(Verdict.PASS), "ci")
-        await started.controller.record_report(staging(Verdict.FAIL), "ci")
+        await started.controller.promotions.record(staging(Verdict.PASS), "ci")
+        await started.controller.promotions.record(staging(Verdict.FAIL), "ci")
         with pytest.raises(NoGo, match="staging gates are NO-GO: memory: 2 MiB"):
             await started.controller.start_rollout(MODEL, "41", "ada", "trial")
-        await started.controller.record_report(staging(Verdict.FAIL, candidate="43"), "ci")
-        await started.controller.record_report(staging(Verdict.PASS), "ci")
+        await started.controller.promotions.record(staging(Verdict.FAIL, candidate="43"), "ci")
+        await started.controller.promotions.record(staging(Verdict.PASS), "ci")
         await started.controller.start_rollout(MODEL, "41", "ada", "trial")
         assert started.phase is Phase.SHADOW
 
@@ -125,9 +125,9 @@ async def test_a_candidate_of_the_configuration_is_held_to_the_same() -> None:
 @in_loop
 async def test_approvals_are_on_record_the_newest_of_each_side() -> None:
     async with desk() as started:
-        await started.controller.approve(MODEL, "41", "business", "bo", "fine")
-        await started.controller.approve(MODEL, "41", "business", "cy", "")
-        await started.controller.approve(MODEL, "42", "security", "eve", "")
+        await started.controller.promotions.approve(MODEL, "41", "business", "bo", "fine")
+        await started.controller.promotions.approve(MODEL, "41", "business", "cy", "")
+        await started.controller.promotions.approve(MODEL, "42", "security", "eve", "")
         rows = await started.controller.events(MODEL, 10)
         assert [row.event for row in rows if row.event == "approve"] == ["approve"] * 3
 
@@ -145,9 +145,9 @@ async def test_a_promotion_by_hand_is_held_to_the_production_gates() -> None:
         await started.command(Event.CLIMB)
         command = Command(Event.PROMOTE, "ada", "hotfix")
         with pytest.raises(NoGo, match="production gates are NO-GO: shadow_period: 0 s in shadow"):
-            await started.controller.promote(MODEL, command, override=False)
+            await started.controller.promotions.promote(MODEL, command, override=False)
         assert started.phase is Phase.RAMP
-        await started.controller.promote(MODEL, command, override=True)
+        await started.controller.promotions.promote(MODEL, command, override=True)
         assert started.phase is Phase.PROMOTED
         events = [row.event for row in await started.controller.events(MODEL, 10)]
         assert events[:2] == ["promote", "override"]

@@ -56,7 +56,7 @@ async def post(started: Desk, frame: pd.DataFrame) -> tuple[int, int]:
     new = duplicates = 0
     for first in range(0, len(rows), 5_000):
         some = [Outcome(row.id, row.id, "correct", row.value, row.at) for row in rows[first : first + 5_000]]
-        receipt = await started.controller.post_outcomes(MODEL, some)
+        receipt = await started.controller.promotions.post(MODEL, some)
         assert receipt.unjoined == {}
         new, duplicates = new + receipt.new, duplicates + receipt.duplicates
     return new, duplicates
@@ -72,14 +72,13 @@ def test_accuracy_by_arm_is_what_pandas_says_and_a_large_drop_rolls_back(
             await on_the_ramp(started)
             frame = answers(started, drop)
             assert await post(started, frame) == (REQUESTS, REQUESTS // 10)
-            facts = await started.controller.production(MODEL, "42")
+            facts = await started.controller.promotions.facts(MODEL, "42")
             expected = frame.groupby("arm")["value"].agg(["count", "mean", "var"])
             for arm, moments in facts.outcomes["correct"].items():
                 assert moments.count == expected.loc[arm, "count"]
                 assert moments.mean == pytest.approx(expected.loc[arm, "mean"], rel=1e-9)
                 assert moments.squares / (moments.count - 1) == pytest.approx(expected.loc[arm, "var"], rel=1e-9)
-            assert started.controller.outcomes is not None
-            await started.controller.outcomes.judge({MODEL: started.settings.models[0]})
+            await started.controller.promotions.judge({MODEL: started.settings.models[0]})
             assert started.phase is (Phase.ROLLED_BACK if rolls_back else Phase.RAMP)
             if rolls_back:
                 assert started.rollout.reason.startswith("gate accuracy: accuracy 8")
@@ -95,8 +94,8 @@ def test_a_users_many_outcomes_are_one(tmp_path: Path) -> None:
             await on_the_ramp(started)
             at = started.clock.wall()
             many = [Outcome(f"u@{at + n}", "u", "revenue", float(n), at + n) for n in range(5)]
-            assert (await started.controller.post_outcomes(MODEL, many)).new == 5
-            facts = await started.controller.production(MODEL)
+            assert (await started.controller.promotions.post(MODEL, many)).new == 5
+            facts = await started.controller.promotions.facts(MODEL)
             ((moments,),) = (arms.values() for arms in facts.outcomes.values())
             assert (moments.count, moments.mean, moments.squares) == (1, 2.0, 0.0)
 
@@ -110,7 +109,9 @@ def test_only_the_newest_rollouts_are_kept(tmp_path: Path) -> None:
             for _ in range(4):
                 await on_the_ramp(started)
                 at = started.clock.wall()
-                assert (await started.controller.post_outcomes(MODEL, [Outcome("a", "a", "correct", 1.0, at)])).new == 1
+                assert (
+                    await started.controller.promotions.post(MODEL, [Outcome("a", "a", "correct", 1.0, at)])
+                ).new == 1
                 await started.command(Event.ROLL_BACK, reason="enough")
                 started.clock.advance(86_400)
         store = SqlOutcomes(f"sqlite:///{tmp_path / 'outcomes.db'}")

@@ -1,0 +1,98 @@
+"""What surrounds a rollout: who may begin and who may be promoted, what came of the answers, what people say of a
+version."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from gates.controller.daemonthread import DaemonThread
+from gates.controller.gatekeeper import Gatekeeper
+from gates.controller.outcomes import Outcomes, Receipt
+from gates.controller.people import approval_row, report_row
+from gates.controller.steering import Steering
+from gates.decision import Command, Decision
+from gates.ports import Clock, OutcomeStore, StoreError, Versions
+from gates.promotion.outcomes import Outcome
+from gates.promotion.production import ProductionFacts, Review
+from gates.promotion.report import Report
+from gates.settings import ModelSettings
+
+
+class Promotions:
+    """Every method raises what `configured` does for an unknown model, and StoreError."""
+
+    def __init__(
+        self,
+        steering: Steering,
+        clock: Clock,
+        outcomes: OutcomeStore | None,
+        versions: Versions | None,
+        registry_calls: DaemonThread,
+        configured: Callable[[str], ModelSettings],
+        resolve: Callable[[str, str], Awaitable[str]],
+    ) -> None:
+        """`configured` gives a model's settings, `resolve` the version that a reference names now."""
+        self._steering = steering
+        self._clock = clock
+        self._outcomes = None if outcomes is None else Outcomes(steering, outcomes)
+        self._gatekeeper = Gatekeeper(steering.book, clock, versions, registry_calls)
+        self._configured = configured
+        self._resolve = resolve
+
+    async def admit(self, model: ModelSettings, candidate: str, by: str, reason: str, override: bool) -> None:
+        """A rollout is about to begin. Raises NoGo, and RegistryError where nothing can be said."""
+        serving = self._steering.standing.servings.get(model.name)
+        champion = serving.version if serving else ""
+        await self._gatekeeper.admit(model, candidate, champion, by, reason, override)
+
+    async def promote(self, model: str, command: Command, override: bool) -> Decision:
+        """A person's promotion, unless the production gates are a NO-GO: then with `override` and a reason alone.
+
+        Raises NoGo and IllegalEvent."""
+        settings, rollout = self._configured(model), self._steering.standing.rollouts.get(model)
+        if settings.promotion.production and rollout is not None and rollout.carrying:
+            facts = await self._kept.facts(model, rollout.candidate)
+            await self._gatekeeper.certify(settings, rollout.candidate, facts, command.by, command.reason, override)
+        return await self._steering.command(model, command)
+
+    async def post(self, model: str, outcomes: Sequence[Outcome]) -> Receipt:
+        """What came of answers; what it changes is judged within a second."""
+        self._configured(model)
+        return await self._kept.post(model, outcomes)
+
+    async def facts(self, model: str, candidate: str = "") -> ProductionFacts:
+        """What is on record of a candidate, that of the newest rollout where none is named. Raises RegistryError."""
+        self._configured(model)
+        newest = self._steering.standing.rollouts.get(model)
+        version = await self._resolve(model, candidate) if candidate else newest.candidate if newest else ""
+        return await self._kept.facts(model, version)
+
+    async def approve(self, model: str, candidate: str, review: Review, by: str, note: str) -> None:
+        """Put a person's review on record. Raises RegistryError."""
+        self._configured(model)
+        version = await self._resolve(model, candidate)
+        await self._steering.book.note(approval_row(model, version, review, by, note, self._clock.wall()))
+
+    async def record(self, report: Report, by: str) -> None:
+        """Put what gates said on record."""
+        self._configured(report.model)
+        await self._steering.book.note(report_row(report, by, self._clock.wall()))
+
+    async def judge(self, models: Mapping[str, ModelSettings]) -> None:
+        """Roll back every rollout whose accuracy has dropped beyond doubt."""
+        await self._kept.judge(models)
+
+    async def run(self, models: Callable[[], Mapping[str, ModelSettings]]) -> None:
+        """Judge whenever outcomes came, for ever; nothing where none are kept."""
+        if self._outcomes is not None:
+            await self._outcomes.run(models)
+
+    def close(self) -> None:
+        if self._outcomes is not None:
+            self._outcomes.close()
+
+    @property
+    def _kept(self) -> Outcomes:
+        if self._outcomes is None:
+            raise StoreError("this control plane keeps no outcomes")
+        return self._outcomes
