@@ -15,6 +15,7 @@ RUN pip install --require-hashes -r requirements-build.lock
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY proxy proxy
 COPY gates gates
+COPY loadtests/model_load.py loadtests/
 RUN python -m hatchling build --target wheel --directory /dist
 
 # Each plane's environment, made where a compiler or pip may stay behind.

@@ -34,7 +34,7 @@ NGINX_AND_WRK = missing="$$(for tool in nginx wrk; do PATH="$$PATH:/usr/sbin" co
 	}
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test compile test-compiled soak client-faults lint types imports check bench judge-bench reaction-bench lock
+.PHONY: help setup demo test compile test-compiled soak client-faults lint types imports check bench judge-bench evidence-bench reaction-bench dashboard-bench screenshots lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -117,6 +117,9 @@ $(MLSERVER)/.installed: tests/realservers/mlserver.lock $(LOCKED)
 judge-bench: $(INSTALLED) ## Judge simulated releases by our gates and by the rules of others
 	@$(BIN)/python -m loadtests.judge $(JUDGE_ARGS)
 
+evidence-bench: $(INSTALLED) ## Count false alarms and requests to a verdict, through the gates themselves
+	@$(BIN)/python -m loadtests.evidence $(EVIDENCE_ARGS)
+
 reaction-bench: $(INSTALLED) ## Time how soon a candidate that breaks loses its traffic
 	@$(BIN)/python -m loadtests.reaction $(REACTION_ARGS)
 
@@ -137,6 +140,12 @@ $(INSTALLED): $(LOCKED) pyproject.toml
 	@$(PIP) install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
+dashboard-bench: $(INSTALLED) ## Measure for ten minutes what an open dashboard costs
+	@PATH="$$PATH:/usr/sbin" $(BIN)/python -m loadtests.dashboard $(DASHBOARD_ARGS)
+
+screenshots: $(INSTALLED) ## Take the documentation's pictures of the dashboard, over the demo's models and traffic
+	@$(BIN)/python -m tests.gates.dashboard.screenshots
+
 lock: $(VENV)/uv/bin/uv ## Write the lock files anew; LOCK_ARGS=--upgrade takes newer versions
 	@echo "==> Resolving requirements.lock and the images' and the build's shares of it"
 	@$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements.lock
@@ -149,3 +158,7 @@ lock: $(VENV)/uv/bin/uv ## Write the lock files anew; LOCK_ARGS=--upgrade takes 
 $(VENV)/uv/bin/uv:
 	@$(FIND_PYTHON); "$$python" -m venv $(VENV)/uv
 	@$(VENV)/uv/bin/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
+
+.PHONY: docs
+docs: $(INSTALLED) ## Write the pages of docs/ anew that come from the code
+	@$(BIN)/python -c "from tests.gates.test_metrics_documented import write; write()"

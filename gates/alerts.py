@@ -53,6 +53,9 @@ RULES: dict[str, tuple[str, Urgency, str]] = {
     Event.CLIMB: ("climbed", Urgency.INFO, "went on a step"),
     Event.BAKE: ("baking", Urgency.INFO, "serves everybody"),
     Event.SET_SHARE: ("share_set", Urgency.INFO, "has a share by hand"),
+    "revert": ("reverted", Urgency.CRITICAL, "serves an earlier version again"),
+    "override": ("overridden", Urgency.WARNING, "goes on against its gates"),
+    "approve": ("approved", Urgency.INFO, "was reviewed"),
     "reload_refused": ("configuration_refused", Urgency.WARNING, "the configuration is not taken up"),
 }
 """By the event of an audit row: the alert's name, how urgent it is, and what it says."""

@@ -123,10 +123,10 @@ def judge_one(gate: Gate, watch: GateWatch, window: Window, alarm_alpha: float, 
     seen = counts_of(gate, window)
     to_fail = evidence_to_fail(gate, watch, window) / threshold(alarm_alpha)
     to_pass = evidence_to_pass(gate, watch, window) / threshold(pass_alpha)
-    enough = seen.surely.trials >= gate.min_requests and not too_little_covered(gate, window)
+    enough = seen.possibly.trials >= gate.min_requests and not too_little_covered(gate, window)
     verdict = Verdict.FAIL if to_fail >= 1 else Verdict.PASS if to_pass >= 1 and enough else Verdict.INSUFFICIENT
-    if seen.surely.trials < gate.min_requests:
-        to_pass = min(to_pass, seen.surely.trials / gate.min_requests)
+    if seen.possibly.trials < gate.min_requests:
+        to_pass = min(to_pass, seen.possibly.trials / gate.min_requests)
     return GateResult(
         gate=gate.name,
         severity=gate.severity,

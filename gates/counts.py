@@ -15,8 +15,11 @@ NOTHING = Tally()
 @dataclass(frozen=True, slots=True)
 class Counts:
     """The gate's unwanted events out of its trials: those that are sure (to fail it by), those that are possible (to
-    pass it by), and those of its measure; and the values that a person would read. Of pairs, the trials are those of
-    which one alone failed: the candidate's share of them in `pairs`."""
+    pass it by), and those of its measure; and the values that a person would read.
+
+    What is still under way is a trial to fail it by, without an event so far: failures may come sooner than successes
+    do, and would else be all that there is at first. To pass it by, it is none. Of pairs, the trials are those of which
+    one alone failed: the candidate's share of them in `pairs`."""
 
     surely: Tally
     possibly: Tally
@@ -78,11 +81,10 @@ def _agreement(window: Window) -> Counts:
 
 def _errors(window: Window) -> Counts:
     ours, theirs, alone = candidate_lane(window), champion_lane(window), window.alone
-    tally, other = Tally(ours.failures, ours.answers), Tally(theirs.failures, theirs.answers)
     return Counts(
-        tally,
-        tally,
-        other,
+        Tally(ours.failures, ours.begun),
+        Tally(ours.failures, ours.answers),
+        Tally(theirs.failures, theirs.begun),
         _share(ours.failures, ours.answers),
         _share(theirs.failures, theirs.answers),
         Tally(alone.candidate, alone.candidate + alone.champion),

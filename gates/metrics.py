@@ -20,7 +20,7 @@ from gates.controller.errands import Errands
 from gates.controller.ledger import Versions
 from gates.reload import Reloader
 from gates.status import ModelStatus
-from gates.verdict import Verdict
+from gates.verdict import Light, Verdict
 from proxy.histogram import Histogram, lower_edge
 from proxy.snapshot import Phase
 from proxy.window import LaneTally, Window, merge_all
@@ -169,7 +169,12 @@ def _rollouts(models: Iterable[ModelStatus]) -> Iterator[Metric]:
     )
     value = GaugeMetricFamily("penstock_gate_value", "What the gate sees, in its unit.", labels=("model", "gate"))
     limit = GaugeMetricFamily("penstock_gate_limit", "What the gate allows, in its unit.", labels=("model", "gate"))
+    lights = GaugeMetricFamily(
+        "penstock_traffic_light", "1 for what the gates say together.", labels=("model", "light")
+    )
     for status in models:
+        if status.rollout is not None:
+            _one_hot(lights, (status.model,), Light, status.rollout.light)
         percent.add_metric((status.model,), status.percent)
         _one_hot(phase, (status.model,), Phase, status.phase)
         for gate in status.rollout.gates if status.rollout else ():
@@ -180,7 +185,7 @@ def _rollouts(models: Iterable[ModelStatus]) -> Iterator[Metric]:
             limit.add_metric(labels, gate.limit)
             if gate.value is not None:
                 value.add_metric(labels, gate.value)
-    yield from (percent, phase, verdict, progress, value, limit)
+    yield from (percent, phase, lights, verdict, progress, value, limit)
 
 
 def _one_hot(family: GaugeMetricFamily, labels: tuple[str, ...], kinds: type[StrEnum], present: StrEnum) -> None:

@@ -17,6 +17,7 @@ from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, HT
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from proxy.dates import http_date
 from proxy.errors import PenstockError
 from proxy.headers import Fields
 from proxy.strand import Signal
@@ -132,10 +133,15 @@ class Cycle:
         self.response_started = True
         self._expects_100 = False
         lines = [STATUS_LINE[status]]
+        dated = False
         for name, value in fields:
             if name == b"content-length":
                 self._owed = int(value)
+            elif name == b"date":
+                dated = True
             lines += (name, b": ", value, b"\r\n")
+        if not dated:  # a gateway with a clock adds what is missing (RFC 9110 section 6.6.1)
+            lines += (b"date: ", http_date(), b"\r\n")
         self._bodiless = status in (204, 304) or self.scope["method"] == "HEAD"
         if self._owed is None and not self._bodiless:
             if self.scope["http_version"] == "1.1":

@@ -203,6 +203,8 @@ class DataPlane:
         return champion
 
     async def _ask(self, request: _Request, variant: Variant, target: Target, fallback: bool = False) -> _Begun:
+        if request.route.candidate is not None:
+            self._lane(request, variant).ask()
         start = monotonic()
         deadline = start + request.route.timeout
         try:

@@ -16,6 +16,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from proxy.cycle import Cycle
+from proxy.dates import http_date
 from proxy.errors import RequestRefused
 from proxy.headers import AnyFields, Fields, check_request, first
 from proxy.location import locate
@@ -304,8 +305,8 @@ class GatewayProtocol:
         if self.transport.is_closing():
             return
         text = f"{refusal.code}: {refusal}\n".encode()
-        head = STATUS_LINE[refusal.status] + b"content-type: text/plain\r\ncontent-length: %d\r\n" % len(text)
-        self.transport.write(head + b"connection: close\r\n\r\n" + text)
+        fields = b"content-type: text/plain\r\ncontent-length: %d\r\ndate: %b\r\n" % (len(text), http_date())
+        self.transport.write(STATUS_LINE[refusal.status] + fields + b"connection: close\r\n\r\n" + text)
         if not self.transport.can_write_eof():  # over TLS: the closing alert, and then what the client still sends
             self.part()
             return

@@ -99,6 +99,7 @@ class Mirror:
             tally.drop("bytes")
         elif self._upstreams.none_is_well(_SHADOW_LANE[copy.assignment.shadow_variant], shadow.origins):
             tally.drop("ejected")
+            self._miss(copy)
         elif self.throttling and (reason := self._trouble(copy, load)):
             tally.drop(reason)
         else:
@@ -108,6 +109,13 @@ class Mirror:
             strand = Strand(self._send(copy, shadow, load, size), self._ended)
             self._under_way.add(strand)
             strand.go_on()
+
+    def _miss(self, copy: Copy) -> None:
+        """Count a copy that is kept from servers which fail as the failure that it would have met: else an outage would
+        look as short as the few copies that found it."""
+        self._answers(copy, _SHADOW_LANE[copy.assignment.shadow_variant]).observe_failure("ejected", None)
+        if copy.assignment.shadow_variant == "candidate" and not _failed(copy.served):
+            self._windows.of(copy.route, copy.first).alone.candidate += 1
 
     def _trouble(self, copy: Copy, load: _Load) -> str:
         """Why this copy had better not be sent, "" where nothing speaks against it."""
@@ -204,6 +212,7 @@ class Mirror:
     async def _exchange(self, copy: Copy, shadow: Target, lane: Lane) -> Answer | None:
         """The shadow's answer, counted in its lane; None where it failed. A copy is never tried again, but for a
         kept connection that turns out to be closed (see Pool.exchange): that failure would be nobody's."""
+        self._answers(copy, lane).ask()
         start = monotonic()
         deadline = start + copy.route.shadow.timeout
         fields = copy.fields + SHADOW_MARK

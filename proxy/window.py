@@ -29,17 +29,28 @@ LANES: tuple[Lane, ...] = ("champion", "candidate", "champion_shadow", "candidat
 
 @dataclass(slots=True)
 class LaneTally:
-    """The answers of one variant in one role. `errors` counts an answer once, by the code of what went wrong."""
+    """The answers of one variant in one role. `errors` counts an answer once, by the code of what went wrong. `asked`
+    are the requests that were sent, while there is a candidate: those that are still under way among them."""
 
     answers: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     latency: Histogram = field(default_factory=Histogram)
     first_byte: Histogram = field(default_factory=Histogram)
+    asked: int = 0
 
     @property
     def failures(self) -> int:
         return sum(self.errors.values())
+
+    @property
+    def begun(self) -> int:
+        """All that were sent, answered or not."""
+        return max(self.asked, self.answers)
+
+    def ask(self) -> None:
+        """A request is sent."""
+        self.asked += 1
 
     def observe(self, status: int, seconds: float, first_byte: float | None = None) -> None:
         """An answer came back whole after `seconds`, and its head after `first_byte`, if that is known. A 5xx is a
@@ -53,10 +64,12 @@ class LaneTally:
         if status >= 500:
             self.blame("status_5xx")
 
-    def observe_failure(self, code: str, seconds: float) -> None:
-        """No whole answer came; `code` is that of an UpstreamFailed. The time it took counts as latency, too."""
+    def observe_failure(self, code: str, seconds: float | None) -> None:
+        """No whole answer came; `code` is that of an UpstreamFailed. The time it took counts as latency, too: None
+        where nobody was asked."""
         self.answers += 1
-        self.latency.observe(seconds)
+        if seconds is not None:
+            self.latency.observe(seconds)
         self.blame(code)
 
     def blame(self, code: str) -> None:
@@ -70,6 +83,7 @@ class LaneTally:
             merge_counts(self.errors, other.errors),
             self.latency.merged(other.latency),
             self.first_byte.merged(other.first_byte),
+            self.asked + other.asked,
         )
 
 
@@ -190,11 +204,15 @@ class Answers:
     def __init__(self, tallies: Sequence[LaneTally]) -> None:
         self._tallies = tallies
 
+    def ask(self) -> None:
+        for tally in self._tallies:
+            tally.ask()
+
     def observe(self, status: int, seconds: float, first_byte: float | None = None) -> None:
         for tally in self._tallies:
             tally.observe(status, seconds, first_byte)
 
-    def observe_failure(self, code: str, seconds: float) -> None:
+    def observe_failure(self, code: str, seconds: float | None) -> None:
         for tally in self._tallies:
             tally.observe_failure(code, seconds)
 
@@ -338,7 +356,7 @@ def _require_lawful(window: Window) -> None:
     if any(not 0 <= tally.disagreed <= tally.compared for tally in sliced):
         raise ValueError("a slice's counts contradict each other")
     for lane in (*map(window.lane, LANES), *arms):
-        counts += [*lane.statuses.values(), *lane.errors.values()]
+        counts += [lane.asked, *lane.statuses.values(), *lane.errors.values()]
         _require_histogram(lane.latency)
         _require_histogram(lane.first_byte)
         if lane.failures > lane.answers:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from gates.adapters.mlflow import connect
 from tests.postgres import Postgres
 from tests.postgres import programs as postgres_programs
 from tests.servers import Background
@@ -43,3 +47,18 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres(programs)
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # MLflow's, of SQLAlchemy's
+        connect(f"sqlite:///{database}").search_experiments()
+    return database
+
+
+@pytest.fixture
+def tracking_uri(empty_mlflow_database: Path, tmp_path: Path) -> str:
+    """An MLflow store of the test's own: its database, and room for artifacts, in tmp_path."""
+    return f"sqlite:///{shutil.copy(empty_mlflow_database, tmp_path / 'mlflow.db')}"

@@ -140,6 +140,7 @@ def observed(draw: st.DrawFn) -> Window:
     window = Window(fallbacks=draw(st.integers(0, 99)))
     took = st.floats(0, 1e4)
     for lane in LANES:
+        window.lane(lane).asked = draw(st.integers(0, 9))
         for status in draw(st.lists(st.integers(200, 599), max_size=3)):
             window.lane(lane).observe(status, draw(took), draw(st.none() | took))
         for code in draw(st.lists(codes, max_size=2)):

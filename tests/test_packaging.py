@@ -1,6 +1,7 @@
 """What leaves the house: the locks, the version, the wheel."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -107,6 +108,25 @@ def test_the_wheel_holds_every_module_its_types_and_the_licence(wheel: zipfile.Z
     sources = [path for package in ("proxy", "gates") for path in (ROOT / package).rglob("*.py")]
     modules = {path.relative_to(ROOT).as_posix() for path in sources}
     assert modules | {"proxy/py.typed", "gates/py.typed", f"{METADATA}/licenses/LICENSE"} <= set(wheel.namelist())
+
+
+def test_the_wheel_brings_the_load_of_staging(wheel: zipfile.ZipFile) -> None:
+    assert wheel.read("gates/loadtests/model_load.py") == (ROOT / "loadtests" / "model_load.py").read_bytes()
+
+
+def test_the_image_is_built_from_all_that_the_wheel_needs(tmp_path: Path) -> None:
+    """What the first stage of the Dockerfile copies is enough for hatchling."""
+    stage = (ROOT / "Dockerfile").read_text().split("\nFROM ")[1]
+    for line in re.findall(r"^COPY (.+)$", stage, re.MULTILINE):
+        *sources, target = line.split()
+        for source in sources:
+            into = tmp_path / target / Path(source).name if target.endswith("/") else tmp_path / target
+            into.parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+            copy(ROOT / source, into)
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path / "dist")]
+    done = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:

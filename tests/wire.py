@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-PATIENCE = 20.0  # seconds; a bound against hangs, never an expectation
+PATIENCE = 60.0  # seconds; a bound against hangs, never an expectation
 
 Fields = Sequence[tuple[str, str]]
 

@@ -130,6 +130,11 @@ class LocalWorker(Hosted):
         held = self.worker.holder.current
         self.worker.holder.current = Snapshot(held.generation + 1 if held else 1, routes)
 
+    def adopt(self, *routes: ModelRoute) -> None:
+        """Route these models, and probe their servers, as the link does with each snapshot that comes in."""
+        self.route(*routes)
+        self._background.call(lambda: self.worker.probes.adopt(Snapshot(1, routes)))
+
     def window(self, route: ModelRoute) -> Window:
         return self.worker.windows.of(route)
 

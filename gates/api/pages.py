@@ -19,8 +19,6 @@ POLICY = (
 )
 HEADERS = {
     "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
     "vary": "accept-encoding",
     "cache-control": "no-cache",  # asked for each time, and answered by 304 while it is the same
 }

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gates import gathering
@@ -20,7 +20,7 @@ from gates.promotion.report import STAGES, Report, StageReport
 from gates.promotion.series import SeriesGate
 from gates.promotion.staging import Measurements
 from gates.settings import NO_GATES, MlflowSettings, PromotionGates, Settings, SettingsError, load, load_promotion
-from gates.verdict import Light
+from gates.verdict import GateResult, Light
 
 FORMATS = {"text": ".txt", "json": ".json", "markdown": ".md", "junit": ".xml"}
 _EXITS = {Light.GO: Exit.GO, Light.WARNING: Exit.WARNING, Light.NO_GO: Exit.NO_GO}
@@ -52,13 +52,14 @@ class Check:
         gates: Path | None,
         tracking_uri: str | None,
         prometheus: str | None = None,
+        optional: bool = False,
     ) -> Check:
-        """What the options name comes before what the configuration says, which need not be there then. Raises
-        Failure."""
+        """What the options name comes before what the configuration says, which need not be there then. With `optional`
+        there need be no gates. Raises Failure."""
         settings = _settings(config, needed=gates is None)
         mlflow = _mlflow(settings, tracking_uri)
         url = prometheus or (None if settings is None else settings.prometheus)
-        chosen = _gates(gates) if gates is not None else _configured(settings, model)
+        chosen = _gates(gates) if gates is not None else _configured(settings, model, optional)
         return cls(model, chosen, mlflow, url)
 
     def versions(self) -> MlflowVersions:
@@ -123,11 +124,27 @@ def staging(check: Check, seen: Measurements) -> StageReport:
         return gathering.judge_staging(check.gates.staging, seen, source, time.time())
 
 
-def series(check: Check) -> StageReport:
-    """Raises Failure."""
-    _require(check.gates.live, "live")
+def live(check: Check, candidate: str, control: str) -> StageReport:
+    """The gates of the candidate's rollout, where one is named, and those over Prometheus. Raises Failure."""
+    rollouts = _of_the_rollout(check.model, candidate, control) if candidate else ()
+    if not rollouts:
+        _require(check.gates.live, "live")
     with check.source(check.gates.live) as source:
-        return gathering.judge_series(check.gates.live, source, time.time())
+        series = gathering.judge_series(check.gates.live, source, time.time())
+    return StageReport.of("live", (*rollouts, *series.gates))
+
+
+def _of_the_rollout(model: str, candidate: str, control: str) -> tuple[GateResult, ...]:
+    """As the control plane sees them now. Raises Failure for a version that is not on trial: no rollout, no verdict."""
+    with client_of(control) as client:
+        rollout = client.model(model).rollout
+    if rollout is None or rollout.candidate != candidate:
+        tried = "none" if rollout is None else rollout.candidate
+        raise Failure(
+            f"{model}: version {candidate} is not on trial; the newest rollout's candidate: {tried}", Exit.REFUSED
+        )
+    source = f"rollout {rollout.id}, {rollout.phase}"
+    return tuple(replace(gate, source=source) for gate in rollout.gates)
 
 
 def production(check: Check, candidate: str, control: str) -> StageReport:
@@ -247,14 +264,14 @@ def _gates(file: Path) -> PromotionGates:
         raise Failure(str(error), Exit.CONFIGURATION) from None
 
 
-def _configured(settings: Settings | None, model: str) -> PromotionGates:
+def _configured(settings: Settings | None, model: str, optional: bool) -> PromotionGates:
     models = () if settings is None else settings.models
     found = next((one for one in models if one.name == model), None)
     if found is None:
         known = ", ".join(one.name for one in models) or "none"
         cause = f"the configuration has no model {model!r}; it has: {known}"
         raise Failure(f"{cause}. Name one with --model, or a file of gates with --gates", Exit.REFUSED)
-    if found.promotion == NO_GATES:
+    if found.promotion == NO_GATES and not optional:
         cause = f"{model} has no promotion gates in the configuration"
         raise Failure(f"{cause}: add `promotion: !include gates/promotion.yaml`, or name --gates", Exit.CONFIGURATION)
     return found.promotion

@@ -209,7 +209,7 @@ def every(
         trial = checking.Versions(model, version, trial.champion)
         found.append(checking.staging(check, seen))
     if "live" in wanted:
-        found.append(checking.series(check))
+        found.append(checking.live(check, trial.candidate if model else "", control))
     if "production" in wanted:
         found.append(checking.production(check, trial.candidate, control))
     report = checking.report(trial, found)
@@ -221,7 +221,10 @@ def every(
 @app.command()
 @asking
 def live(
-    model: Annotated[str, typer.Option("--model", metavar="MODEL", help="Whose configuration names the gates.")] = "",
+    model: Annotated[str, typer.Option("--model", metavar="MODEL", help="Whose rollout, and whose gates.")] = "",
+    candidate: Annotated[
+        str, typer.Option("--candidate", metavar="VERSION", help="Its rollout's own gates are judged, too.")
+    ] = "",
     gates: Gates = None,
     config: Config = CONFIG,
     prometheus_url: PrometheusUrl = None,
@@ -231,18 +234,21 @@ def live(
     format: Format = "text",
     output: Output = None,
 ) -> Exit:
-    """Judge what Prometheus sees of the service now.
+    """Judge the traffic of now: a rollout's live gates, and what Prometheus sees.
 
-    A value against its limit, sustained for a time, its trend, or its flight from a baseline. Without data a gate is
-    INSUFFICIENT, and the verdict at best a WARNING.
+    With --candidate the control plane is asked what the gates of its rollout say. Over Prometheus: a value against its
+    limit, sustained for a time, its trend, or its flight from a baseline. Without data a gate is INSUFFICIENT, and the
+    verdict at best a WARNING.
 
     \b
+      penstock gate live --model fraud_detector --candidate 42 --strict
       penstock gate live --gates config/gates/llm-service.yaml --prometheus-url http://prometheus:9090 --strict
     """
     from gates.cli import checking, remedying
 
     checking.require("--remedy", remedy, remedying.MODES)
-    check = checking.Check.of(model, config, gates, None, prometheus_url)
-    report = checking.report(checking.Versions(model), [checking.series(check)])
+    check = checking.Check.of(model, config, gates, None, prometheus_url, optional=bool(candidate))
+    stage = checking.live(check, candidate, control)
+    report = checking.report(checking.Versions(model, candidate), [stage])
     remedying.remedy(report, {one.gate: one for one in check.gates.remedies}, remedy, control)
     return checking.conclude(report, format, output, strict)

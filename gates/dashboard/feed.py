@@ -16,6 +16,8 @@ EVERY_SECONDS = 1.0
 LONGEST_SECONDS = 10.0
 SHARE = 0.02
 MOST_WATCHERS = 100
+STREAM_SECONDS = 120.0
+"""A stream ends after so long: whoever asks again is looked at anew, and may have lost the right by then."""
 BEAT_SECONDS = 4.0
 """A stream that has nothing new says at least so often that it is alive."""
 
@@ -54,12 +56,14 @@ class Feeds:
     async def _stream(self, subject: str, draw: Draw, first: bytes) -> AsyncIterator[bytes]:
         if subject not in self._feeds:
             self._feeds[subject] = _Feed(draw, self._ended)
-        feed = self._feeds[subject]
+        feed, until = self._feeds[subject], time.monotonic() + STREAM_SECONDS
         feed.watchers += 1
         try:
             yield event(first)
             async for picture in feed.pictures(first):
                 yield event(picture) if picture else BEAT
+                if time.monotonic() > until:
+                    return
         finally:
             feed.watchers -= 1
             if not feed.watchers:

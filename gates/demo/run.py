@@ -104,7 +104,8 @@ def _introduce(console: Console, scene: Scene) -> None:
         values = [f"{figures[name]:.4f}" for name in ("accuracy", "roc_auc", "log_loss")]
         table.add_row(f"{number} {role}", *values, scene.servers[number])
     console.print(table)
-    console.print(f"proxy {scene.proxy}   control {scene.control}   files {scene.directory}\n")
+    console.print(f"proxy {scene.proxy}   control {scene.control}   files {scene.directory}")
+    console.print(Text.assemble("watch it in a browser: ", (f"{scene.control}/#{MODEL}", "bold"), "\n"), soft_wrap=True)
 
 
 def _shown(console: Console, client: ControlClient, candidate: str, name: str, tally: Tally) -> Outcome:
@@ -154,8 +155,8 @@ def _conclude(console: Console, told: dict[str, Any], checked: list[Claim], summ
 def _keep(console: Console, scene: Scene) -> None:
     """Leave everything up until Ctrl-C."""
     console.print("\nall is kept running; Ctrl-C stops it")
-    for name, address in {"proxy": scene.invocations, "control": scene.control, **scene.servers}.items():
-        console.print(f"  {name:>8}  {address}")
+    for name, address in {"proxy": scene.invocations, "dashboard": scene.control, **scene.servers}.items():
+        console.print(f"  {name:>9}  {address}")
     console.print(Text(f"  penstock status --watch --control {scene.control}", style="bold"), soft_wrap=True)
     while True:
         time.sleep(1)

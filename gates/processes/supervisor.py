@@ -258,7 +258,8 @@ def main(arguments: Sequence[str] | None = None) -> Exit:
         # What the workers show the control plane, where that asks for tokens. Both find it in their environment.
         os.environ.setdefault("PENSTOCK_WORKERS_TOKEN", secrets.token_urlsafe(32))
     url = url_of(control) if control else options.control
-    logger.info("data port %s, control plane %s", url_of(data), url)
+    scheme = "https" if "--tls-certificate" in options.options else "http"
+    logger.info("data port %s, control plane %s", url_of(data, scheme), url)
     workers = _workers(data, options.workers, url, options.cache, options.options)
     groups = [[_control(control, options.config)], workers] if control else [workers]
     return Supervisor(groups, listeners=[data, control] if control else [data]).run()

@@ -74,7 +74,7 @@ class ShadowKeys(Keys):
 
 class HealthKeys(Keys):
     """Probes that ask each server, from each worker, whether it is well. A server that is not is asked only where no
-    other is; copies to one are dropped and counted."""
+    other is; copies to one are dropped, and count as its failures."""
 
     path: kinds.PathPrefix
     """What is asked for by GET, such as /ping; an answer of 2xx is a good one."""

@@ -25,7 +25,7 @@ TABLE_WIDTH = 120
 def run(
     rollouts: Annotated[int, typer.Option(min=1, help="Simulated rollouts of each scenario.")] = ROLLOUTS,
     seed: Annotated[int, typer.Option(help="The same seed gives the same figures.")] = SEED,
-    out: Annotated[Path, typer.Option(help="Folder for judge.json and judge.png.")] = FOLDER,
+    out: Annotated[Path, typer.Option(help="Folder for judge.json, judge.md and judge.png.")] = FOLDER,
 ) -> None:
     """Judge simulated releases by Penstock's gates and by the rules of Flagger, Argo Rollouts and Kayenta."""
     console = Console()

@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.judge.results import OURS, Figures, shortfalls
+from loadtests.judge.results import OURS, Figures, shortfalls, worst_of
 
 INK, ACCENT, GREY = "#1f2933", "#1f6fb2", "#b8c2cc"
 
@@ -59,14 +59,33 @@ def show(figures: Sequence[Figures], console: Console) -> None:
         console.print(f"  {line}", highlight=False, soft_wrap=True)
 
 
-def write(figures: Sequence[Figures], folder: Path) -> tuple[Path, Path]:
-    """Write judge.json and judge.png into `folder`, which is made where it is missing."""
+def summary(figures: Sequence[Figures]) -> str:
+    """One row for each judge, as Markdown."""
+    rows = [
+        "| rule | good releases rolled back: mean | worst scenario | bad answers served | bad releases promoted |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for judge in dict.fromkeys(f.judge for f in figures):
+        good = [f.false_rollbacks for f in figures if f.judge == judge and not f.faulty]
+        bad = [f for f in figures if f.judge == judge and f.faulty]
+        shares = (sum(good) / len(good), worst_of(figures, judge)) if good else (0.0, 0.0)
+        served, promoted = sum(f.bad_answers or 0 for f in bad), max((f.promoted for f in bad), default=0.0)
+        name = f"**{judge}**" if judge == OURS else judge
+        rows.append(
+            f"| {name} | {_percent(shares[0])} | {_percent(shares[1])} | {served:,.0f} | {_percent(promoted)} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def write(figures: Sequence[Figures], folder: Path) -> tuple[Path, ...]:
+    """Write judge.json, judge.md and judge.png into `folder`, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    data, picture = folder / "judge.json", folder / "judge.png"
+    data, table, picture = (folder / f"judge.{ending}" for ending in ("json", "md", "png"))
+    table.write_text(summary(figures))
     content = {"figures": [asdict(f) for f in figures], "where_another_does_better": shortfalls(figures)}
     data.write_text(json.dumps(content, indent=1) + "\n")
     draw(figures, picture)
-    return data, picture
+    return data, table, picture
 
 
 def draw(figures: Sequence[Figures], path: Path) -> None:

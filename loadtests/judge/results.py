@@ -72,10 +72,15 @@ def _median(values: NDArray[np.float64]) -> float | None:
     return median if math.isfinite(median) else None
 
 
+def worst_of(figures: Iterable[Figures], judge: str) -> float:
+    """The largest share of good releases that a judge rolls back in any scenario."""
+    return max((f.false_rollbacks for f in figures if f.judge == judge and not f.faulty), default=0.0)
+
+
 def shortfalls(figures: Iterable[Figures]) -> list[str]:
     """Where others do better than ours: one line for each scenario and figure, with what it costs them elsewhere."""
     figures = list(figures)
-    cost = {f.judge: f.false_rollbacks for f in figures if f.scenario == "healthy"}
+    cost = {f.judge: worst_of(figures, f.judge) for f in figures}
     lines = []
     for ours in (f for f in figures if f.judge == OURS):
         rivals = [f for f in figures if f.scenario == ours.scenario and f.judge != OURS]
@@ -84,7 +89,7 @@ def shortfalls(figures: Iterable[Figures]) -> list[str]:
             lines.append(f"{ours.scenario}: fewer false rollbacks than ours ({ours.false_rollbacks:.1%}): {named}")
         if quicker := [f for f in rivals if (f.bad_answers or 0) < (ours.bad_answers or 0)]:
             named = ", ".join(
-                f"{f.judge} ({f.bad_answers:.1f}; it rolls back {cost[f.judge]:.0%} of healthy releases)"
+                f"{f.judge} ({f.bad_answers:.1f}; it rolls back up to {cost[f.judge]:.0%} of good releases)"
                 for f in quicker
             )
             lines.append(f"{ours.scenario}: fewer bad answers than ours ({ours.bad_answers:.1f}): {named}")

@@ -35,7 +35,8 @@ def configuration(store: Path, servers: dict[str, str], **model: Any) -> dict[st
 class Penstock:
     """`penstock serve` in a folder of its own; its log is there too."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any], workers: int) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any], workers: int, token: str = "") -> None:
+        self._token = token
         self.log = folder / "penstock.log"
         config = folder / "penstock.yaml"
         config.write_text(yaml.safe_dump(settings, sort_keys=False))
@@ -64,13 +65,13 @@ class Penstock:
     def model(self) -> ModelStatus | None:
         """None while no control plane answers."""
         try:
-            with ControlClient(self.control_url) as client:
+            with self.client() as client:
                 return client.model(MODEL)
         except ControlFailed:
             return None
 
     def client(self) -> ControlClient:
-        return ControlClient(self.control_url)
+        return ControlClient(self.control_url, token=self._token)
 
     def children(self, module: str) -> list[int]:
         """The pids of the processes that run `python -m MODULE` under the supervisor."""

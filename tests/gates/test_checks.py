@@ -127,6 +127,29 @@ def test_a_candidate_within_the_limit_may_be_worse_than_a_champion_that_never_fa
     assert judged(ERRORS_AGAINST, seen).verdict is Verdict.PASS
 
 
+def test_quick_failures_are_not_all_there_is_while_slow_successes_are_under_way() -> None:
+    """A model that answers after ten seconds and fails at once: after five, failures alone are there."""
+    early = window(9, 9)
+    assert judged(ERRORS, early).verdict is Verdict.FAIL
+    early.candidate.asked, early.candidate_shadow.asked = 500, 500
+    assert judged(ERRORS, early).verdict is Verdict.INSUFFICIENT
+    assert judged(ERRORS, early).observations == 1_000
+
+
+def test_what_is_under_way_is_no_success_yet() -> None:
+    seen = window(10)
+    seen.candidate.asked = 100_000
+    assert judged(ERRORS, seen).verdict is Verdict.INSUFFICIENT
+    assert judged(replace(ERRORS, min_requests=11), merge(seen, window(1))).toward_pass > 0
+
+
+def test_a_slow_candidate_is_compared_with_a_quick_champion_by_what_both_were_asked() -> None:
+    """Both fail 1 in 100, at once; the champion's successes are there, the candidate's are not."""
+    early = window(90, 90, champion=9_000, champion_failed=90)
+    early.candidate.asked, early.champion.asked = 9_000, 9_000
+    assert judged(ERRORS_AGAINST, early).verdict is not Verdict.FAIL
+
+
 def pairs(both: int, candidate_alone: int, champion_alone: int) -> Window:
     """What two versions made of 1000 requests; `both` of them both have failed."""
     made = window(1_000, both + candidate_alone, champion=1_000, champion_failed=both + champion_alone)

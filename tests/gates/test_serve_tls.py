@@ -76,6 +76,7 @@ def test_files_that_make_no_tls_end_it_at_once_with_their_names(tmp_path: Path) 
     assert ended.returncode == Exit.CONFIGURATION
     assert f"the data port's TLS files are not usable: {tmp_path}/none.crt: [Errno 2]" in ended.stderr
     assert "giving up" in ended.stderr
+    assert "data port https://127.0.0.1:" in ended.stderr
 
 
 @pytest.mark.parametrize("workers", [1, 2])

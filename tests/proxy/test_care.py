@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from uvicorn._types import ASGISendCallable
 
-from proxy.snapshot import HealthProbe, ModelRoute, Origin, Snapshot, Target
+from proxy.snapshot import HealthProbe, ModelRoute, Origin, Target
 from tests.servers import (
     HANG,
     READ,
@@ -59,14 +59,8 @@ def pair(background: Background) -> Iterator[tuple[Patient, Patient]]:
 def probed(background: Background, pair: tuple[Patient, Patient]) -> Iterator[LocalWorker]:
     route = ModelRoute("m", "/", Target("40", tuple(server.origin for server in pair)), health=PROBE)
     with LocalWorker(background, route) as local:
-        adopt(local, route)
+        local.adopt(route)
         yield local
-
-
-def adopt(local: LocalWorker, *routes: ModelRoute) -> None:
-    """As the link does with each snapshot that comes in."""
-    local.route(*routes)
-    local._background.call(lambda: local.worker.probes.adopt(Snapshot(1, routes)))
 
 
 def passed_over(port: int, version: str = "40") -> int:
@@ -117,7 +111,7 @@ def test_fewer_failures_than_it_takes_change_nothing(background: Background) -> 
         await reply(send, b"", 200 if answers % 3 == 0 else 500)
 
     with ModelServer(background, handle) as server, LocalWorker(background) as local:
-        adopt(local, ModelRoute("m", "/", target("40", server), health=PROBE))
+        local.adopt(ModelRoute("m", "/", target("40", server), health=PROBE))
         eventually(lambda: answers > 12)
         assert passed_over(local.port) == 0
 
@@ -131,14 +125,14 @@ def test_no_good_answer_in_time_is_a_failed_probe(background: Background, troubl
         else:
             script = [READ, HANG] if trouble == "hanging" else [READ, b"nonsense\r\n\r\n"]
             origin = servers.enter_context(Scripted(background, script))
-        adopt(local, ModelRoute("m", "/", target("40", origin), health=replace(PROBE, timeout=0.1)))
+        local.adopt(ModelRoute("m", "/", target("40", origin), health=replace(PROBE, timeout=0.1)))
         eventually(lambda: passed_over(local.port) == 1)
 
 
 def test_a_server_that_is_routed_no_more_is_probed_no_more(probed: LocalWorker, pair: tuple[Patient, Patient]) -> None:
     pair[0].status = 500
     eventually(lambda: passed_over(probed.port) == 1)
-    adopt(probed, ModelRoute("m", "/", target("40", pair[1]), health=PROBE))
+    probed.adopt(ModelRoute("m", "/", target("40", pair[1]), health=PROBE))
     stopped = pair[0].probes
     more = pair[1].probes + 5
     eventually(lambda: pair[1].probes >= more)
@@ -182,8 +176,7 @@ def dropped(scene: Scene) -> dict[str, int]:
 
 
 def settled(scene: Scene, copies: int) -> None:
-    lane = scene.window.candidate_shadow
-    eventually(lambda: lane.answers + sum(dropped(scene).values()) == copies)
+    eventually(lambda: scene.window.candidate_shadow.answers == copies)
 
 
 def test_copies_to_a_candidate_that_keeps_failing_are_dropped_and_counted(scene: Scene) -> None:
@@ -194,14 +187,15 @@ def test_copies_to_a_candidate_that_keeps_failing_are_dropped_and_counted(scene:
             settled(scene, number)
     tally = scene.window.shadow
     assert dropped(scene)["ejected"] > 0
-    assert scene.window.candidate_shadow.errors == {"connect": tally.sent}
+    failed = {"connect": tally.sent, "ejected": tally.dropped["ejected"]}
+    assert scene.window.candidate_shadow.errors == failed, "an outage is as long as it was"
+    assert scene.window.candidate_shadow.latency.total == tally.sent
+    assert scene.window.alone.candidate == 12
     assert tally.offered == tally.sent + tally.dropped["ejected"] == 12
     assert passed_over(scene.port, "42") == 1
 
 
 def test_copies_go_on_when_the_candidate_is_well_again(scene: Scene, background: Background) -> None:
-    answer: Callable[[Seen, ASGISendCallable], object] = predicting(1.0)
-
     async def sulking(seen: Seen, send: ASGISendCallable) -> None:
         await asyncio.sleep(60)
 
@@ -213,7 +207,7 @@ def test_copies_go_on_when_the_candidate_is_well_again(scene: Scene, background:
             count += 1
             scene.post()
             settled(scene, count)
-        moody.handler = answer  # type: ignore[assignment]
+        moody.handler = predicting(1.0)
 
         def compared() -> bool:
             scene.post()
@@ -227,8 +221,8 @@ def test_copies_to_a_candidate_that_is_unwell_by_its_probes_are_dropped(
 ) -> None:
     pair[0].status = 500
     scene.routed(candidate=target("42", pair[0]), health=PROBE)
-    adopt(scene.worker, scene.route)
+    scene.worker.adopt(scene.route)
     eventually(lambda: passed_over(scene.port, "42") == 1)
     assert scene.post().status == 200
     assert dropped(scene) == {"ejected": 1}
-    adopt(scene.worker, replace(scene.route, health=None))
+    scene.worker.adopt(replace(scene.route, health=None))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
 from uvicorn._types import ASGISendCallable
 
 from proxy.snapshot import Origin, Sticky
-from tests.servers import ModelServer, Seen, eventually, predicting, refusing, reply
+from tests.servers import Background, ModelServer, Seen, eventually, predicting, refusing, reply
 from tests.workers import Scene, target
 
 PREDICTED = b'{"predictions":[1.0]}'
@@ -76,3 +78,23 @@ def test_the_first_answers_of_a_sticky_user_are_counted_apart_in_both_roles(scen
     settled(scene, 4)
     firsts = scene.worker.worker.windows.of(scene.route, first=True)
     assert (firsts.champion.answers, firsts.candidate_shadow.answers, firsts.agreement.disagreed) == (2, 2, 2)
+
+
+def test_what_is_under_way_shows_as_asked(background: Background, scene: Scene) -> None:
+    """Until it is answered, in both roles, and only while there is a candidate."""
+    asked = threading.Event()
+
+    async def slow(seen: Seen, send: ASGISendCallable) -> None:
+        asked.set()
+        await asyncio.sleep(0.3)
+        await reply(send, PREDICTED)
+
+    scene.post()
+    assert scene.window.champion.asked == 0
+    scene.candidate.handler = slow
+    shadowed(scene).post()
+    assert asked.wait(10)
+    copies = scene.window.candidate_shadow
+    assert (copies.asked, copies.answers) == (1, 0)
+    settled(scene, 1)
+    assert (copies.asked, copies.answers, scene.window.champion.asked) == (1, 1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,10 +12,10 @@ from typing import Self
 import httpx2
 
 from gates.adapters.modelserver import free_port
-from tests.servers import eventually
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv" / "mlserver"
 MODEL = "iris"
+_START_SECONDS = 300.0  # seconds of it on an idle machine
 
 # The environment has its own scikit-learn, so the model is made by that one.
 _TRAIN = """
@@ -38,7 +39,7 @@ class MLServer:
         ports = {name: free_port() for name in ("http_port", "grpc_port", "metrics_port")}
         self.url = f"http://127.0.0.1:{ports['http_port']}"
         model = folder / "model.joblib"
-        subprocess.run([ENVIRONMENT / "bin" / "python", "-c", _TRAIN, model], check=True, timeout=120)
+        subprocess.run([ENVIRONMENT / "bin" / "python", "-c", _TRAIN, model], check=True, timeout=300)
         settings = {"host": "127.0.0.1", "parallel_workers": 0, **ports}
         (folder / "settings.json").write_text(json.dumps(settings))
         serving = {"name": MODEL, "implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": str(model)}}
@@ -50,7 +51,10 @@ class MLServer:
             )
 
     def __enter__(self) -> Self:
-        eventually(self._is_ready)
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._is_ready():
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.2)
         return self
 
     def _is_ready(self) -> bool:

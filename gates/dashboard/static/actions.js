@@ -11,35 +11,55 @@ const WISHES = {
   approve: { label: "Approve", kind: "first", does: "Lets the rollout go on to its next stage." },
   resume: { label: "Resume", kind: "first", does: "Lets the paused rollout go on." },
   pause: { label: "Pause", does: "Holds the rollout where it is. The gates go on watching, and can still roll it back." },
-  promote: { label: "Promote", does: "Makes the candidate the champion now, whatever the plan still asks for." },
+  promote: { label: "Promote", does: "Makes the candidate the champion now, whatever the plan still asks for.", override: "Whatever the production gates say" },
   rollback: { label: "Roll back", kind: "danger", does: "Gives all traffic back to the champion now, and ends the rollout." },
 };
 
 export class Actions {
   element = h("div", { class: "actions", role: "group", "aria-label": "What you can do" });
   #model;
+  #who;
 
-  constructor(model) {
+  /** `who` are the rights of whoever looks. */
+  constructor(model, who) {
     this.#model = model;
+    this.#who = who;
   }
 
-  show({ possible, phase, candidate }) {
-    fill(this.element, [possible, phase, candidate], () => possible.map((wish) => this.#button(wish, phase, candidate)));
+  show({ possible, phase, candidate, previous, warm }) {
+    const back = possible.includes("start") && warm.includes(previous) && previous;
+    fill(this.element, [possible, phase, candidate, back], () => [
+      possible.map((wish) => this.#wish(wish, phase, candidate)),
+      back && this.#back(back),
+    ]);
   }
 
-  #button(wish, phase, candidate) {
-    const { label, kind = "", does } = WISHES[wish === "advance" && phase === "awaiting_approval" ? "approve" : wish];
-    const onclick = () => (wish === "start" ? this.#start() : this.#ask(wish, label, does, candidate, kind));
-    return h("button", { type: "button", class: kind, onclick }, label);
+  #wish(wish, phase, candidate) {
+    const asked = WISHES[wish === "advance" && phase === "awaiting_approval" ? "approve" : wish];
+    if (wish === "start") return this.#button(asked, "", () => this.#start());
+    const title = `${asked.label}: ${this.#model}, candidate ${candidate}`;
+    return this.#button(asked, `/${wish}`, () => this.#ask({ ...asked, title }, `/rollout/${wish}`));
   }
 
-  #ask(wish, label, does, candidate, kind) {
-    askForReason({ title: `${label}: ${this.#model}, candidate ${candidate}`, does, label, kind }, (body) =>
-      this.#send(`/rollout/${wish}`, body));
+  /** Without a rollout under way: the version before this one serves again. */
+  #back(version) {
+    const asked = { label: `Back to version ${version}`, kind: "danger", does: `Version ${version}, which served before, serves all again at once.` };
+    const title = `${this.#model}: back to version ${version}`;
+    return this.#button(asked, "/rollback", () => this.#ask({ ...asked, title }, "/rollout/rollback", { to: version }));
+  }
+
+  #button({ label, kind = "" }, path, onclick) {
+    const may = !this.#who || this.#who.may.includes(`POST /api/models/{model}/rollout${path}`);
+    const title = may ? null : `Not as ${this.#who.roles.map(words).join(", ")}`;
+    return h("button", { type: "button", class: kind, onclick, disabled: !may, title }, label);
+  }
+
+  #ask(asked, path, more = {}) {
+    askForReason({ ...asked, known: this.#who?.required }, (body) => this.#send(path, { ...body, ...more }));
   }
 
   #start() {
-    askForStart(this.#model, (body) => this.#send("/rollout", body));
+    askForStart({ model: this.#model, known: this.#who?.required }, (body) => this.#send("/rollout", body));
   }
 
   async #send(path, body) {

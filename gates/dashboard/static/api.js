@@ -1,6 +1,5 @@
-// What the page asks of the control plane: the API with a token if one is needed, and the live stream.
+// What the page asks of the control plane: the API, and the live stream. A cookie tells who asks, where that is asked.
 
-const TOKEN = "penstock-token";
 const SILENCE = 10_000; // the stream says something every few seconds, or it is dead
 const RETRY = [500, 1000, 2000, 4000, 8000];
 
@@ -12,18 +11,15 @@ export class Refused extends Error {
   }
 }
 
-/** The token stays in this tab, and goes with it. */
-export const setToken = (token) => sessionStorage.setItem(TOKEN, token);
-
 export const get = async (path) => (await ask(path)).json();
 export const post = async (path, body) =>
   (await ask(path, { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } })).json();
+export const logIn = (token) => post("api/session", { token });
+export const logOut = () => ask("api/session", { method: "DELETE" });
 export const modelPath = (model) => `api/models/${encodeURIComponent(model)}`;
 
 async function ask(path, options = {}) {
-  const token = sessionStorage.getItem(TOKEN);
-  const headers = { ...options.headers, ...(token ? { authorization: `Bearer ${token}` } : {}) };
-  const answer = await fetch(path, { cache: "no-store", ...options, headers });
+  const answer = await fetch(path, { cache: "no-store", ...options });
   if (answer.ok) return answer;
   throw new Refused(answer.status, await answer.json().catch(() => ({})));
 }
@@ -41,7 +37,8 @@ export function follow(path, { told, lost, refused }) {
           failures = 0;
           if (!stopped) told(picture);
         });
-        throw new Error("the control plane has ended the stream");
+        // It ended in order, as each stream does after a while: whoever goes on is looked at anew.
+        await new Promise((resolve) => setTimeout(resolve, RETRY[0]));
       } catch (error) {
         if (stopped) return;
         if (error instanceof Refused && error.status < 500) return refused(error);
@@ -57,7 +54,7 @@ export function follow(path, { told, lost, refused }) {
   };
 }
 
-/** Server-sent events, by hand and not by EventSource, which can carry no token. */
+/** Server-sent events, by hand and not by EventSource, which tells nothing of why it was refused. */
 async function read(path, controller, told) {
   let alarm = setTimeout(() => controller.abort(), SILENCE);
   try {

@@ -1,8 +1,9 @@
 // The page as a whole: which view is open, and how the connection is.
 
-import { follow, setToken } from "./api.js";
+import { follow, get, logIn, logOut } from "./api.js";
 import { askForToken } from "./dialogs.js";
-import { count } from "./format.js";
+import { h } from "./dom.js";
+import { count, words } from "./format.js";
 import { ModelView } from "./model.js";
 import { Overview } from "./overview.js";
 
@@ -10,11 +11,14 @@ const at = (id) => document.getElementById(id);
 let close = () => {};
 let heard = "no time";
 
-/** The view that the address asks for: `#fraud_detector` is a model's, `#` is that of all. */
-function open() {
+let rights = null;
+
+/** The view that the address asks for: `#fraud_detector` is a model's, `#` is that of all. `who` looks at it. */
+function open(who = rights) {
   close();
+  rights = who;
   const model = decodeURIComponent(location.hash.slice(1));
-  const view = model ? new ModelView(model) : new Overview();
+  const view = model ? new ModelView(model, who) : new Overview();
   document.title = model ? `${model} · Penstock` : "Penstock";
   at("main").replaceChildren(view.element);
   at("lost").hidden = true;
@@ -47,7 +51,7 @@ function found(status) {
   if (behind) told.splice(1, 0, `${behind} behind`);
   connection(workers ? "live" : "warn", workers ? `live · ${told.join(" · ")}` : "live · no worker is alive");
   at("lost").hidden = true;
-  const trouble = status.store_trouble || status.registry?.trouble || "";
+  const trouble = status.store_trouble || status.configuration?.trouble || status.registry?.trouble || "";
   at("trouble").hidden = !trouble;
   if (at("trouble").textContent !== trouble) at("trouble").textContent = trouble;
 }
@@ -59,14 +63,26 @@ function lost(reason) {
   at("main").dataset.stale = "";
 }
 
-async function refused(error, view) {
+function refused(error, view) {
   connection("lost", "refused");
-  if (error.status === 401) {
-    setToken(await askForToken(error.message));
-    open();
-  } else {
-    view.refuse(error.message);
-  }
+  at("lost").hidden = true;
+  if (error.status !== 401) return view.refuse(error.message);
+  askForToken(async ({ token }) => {
+    await logIn(token);
+    enter();
+  });
+}
+
+/** Who looks, and with what rights; the buttons are those that the rights allow. */
+async function enter() {
+  const who = await get("api/session").catch(() => null);
+  at("who").replaceChildren(...(who?.required ? [`${who.name} · ${who.roles.map(words).join(", ")}`, h("button", { type: "button", class: "quiet", onclick: leave }, "Log out")] : []));
+  open(who);
+}
+
+async function leave() {
+  await logOut();
+  enter();
 }
 
 function connection(state, text) {
@@ -80,5 +96,5 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address names a model
   at("main").focus();
 });
-addEventListener("hashchange", open);
-open();
+addEventListener("hashchange", () => open());
+enter();

@@ -152,6 +152,18 @@ class Figure {
   }
 }
 
+/** Bars of two shares for each name: the champion's and the candidate's. */
+export async function bars(place, rows) {
+  const library = await plotly();
+  if (!place.isConnected) return;
+  const x = rows.map(([name]) => name);
+  const arm = (name, at) => ({ type: "bar", name, x, y: rows.map((row) => 100 * row[at]), marker: { color: colour(name) }, hovertemplate: "%{y:.3~g} %" });
+  const axis = axisOf();
+  await library.react(place, [arm("champion", 1), arm("candidate", 2)], {
+    ...frame(), barmode: "group", bargap: rows.length < 6 ? 0.5 : 0.15, xaxis: { ...axis, type: "category", nticks: 6, tickangle: 0, showgrid: false }, yaxis: { ...axis, ticksuffix: " %", nticks: 4, rangemode: "tozero" },
+  }, OPTIONS);
+}
+
 const OPTIONS = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false, showTips: false };
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -176,11 +188,9 @@ function layout({ lines, band, floor, ceiling, least }, points, rollout) {
   const range = floor === 0
     ? [0, Math.max(least ?? 0, ...values) * 1.1 || 1]
     : [Math.max(Math.min(ceiling - 1, ...values) - 1, 0), ceiling + (ceiling - Math.min(ceiling - 1, ...values)) * 0.06];
-  const axis = { color: colour("quiet"), gridcolor: colour("line"), zeroline: false, fixedrange: true, tickfont: { size: 11 } };
+  const axis = axisOf();
   return {
-    autosize: true, height: 190, margin: { l: 40, r: 8, t: 8, b: 24 }, showlegend: false, hovermode: "x unified", dragmode: false,
-    paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { family: "inherit", color: colour("text") },
-    hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("line"), font: { color: colour("text"), size: 12 } },
+    ...frame(),
     xaxis: { ...axis, type: "date", nticks: 5, showgrid: false, tickformat: tickFormat(points) }, yaxis: { ...axis, range, nticks: 5 },
     shapes: changes(points).map(({ at }) => ({ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { color: colour("line"), width: 1 } })),
     annotations: changes(points).slice(-8).map(({ at, position }) => (
@@ -188,6 +198,14 @@ function layout({ lines, band, floor, ceiling, least }, points, rollout) {
     )),
   };
 }
+
+const axisOf = () => ({ color: colour("quiet"), gridcolor: colour("line"), zeroline: false, fixedrange: true, tickfont: { size: 11 } });
+
+const frame = () => ({
+  autosize: true, height: 190, margin: { l: 40, r: 8, t: 8, b: 24 }, showlegend: false, hovermode: "x unified", dragmode: false,
+  paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { family: "inherit", color: colour("text") },
+  hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("line"), font: { color: colour("text"), size: 12 } },
+});
 
 /** As fine as the span asks for. */
 function tickFormat(points) {

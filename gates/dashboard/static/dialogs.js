@@ -5,24 +5,23 @@ import { h } from "./dom.js";
 const NAME = "penstock-name";
 const dialog = () => document.getElementById("dialog");
 
-/** Ask why, and who asks; `send` gets { by, reason } and may throw what the dialog shows. */
-export function askForReason({ title, does, label, kind }, send) {
-  open({ title, does, label, kind }, [reasonField(), nameField()], send);
+/** Ask why, and who asks unless that is `known`; `send` gets { by, reason } and may throw what the dialog shows. */
+export function askForReason({ title, does, label, kind, known, override }, send) {
+  open({ title, does, label, kind }, [reasonField(), !known && nameField(), override && check("override", override)], send);
 }
 
 /** Ask for a candidate, and why it is tried. */
-export function askForStart(model, send) {
+export function askForStart({ model, known }, send) {
   const candidate = field("candidate", "Candidate", "A version that the configuration serves, or an alias such as @challenger.", h("input", { required: true }));
   const does = "Copies of the traffic come first: its answers are compared, and reach nobody.";
-  const override = h("label", { class: "check" }, h("input", { type: "checkbox", name: "override" }), "Whatever the cool-down after a rollback");
-  open({ title: `Start a rollout of ${model}`, does, label: "Start", kind: "first" }, [candidate, reasonField(), nameField(), override], (body) =>
-    send({ ...body, override: Boolean(body.override) }));
+  const fields = [candidate, reasonField(), !known && nameField(), check("override", "Whatever the cool-down after a rollback")];
+  open({ title: `Start a rollout of ${model}`, does, label: "Start", kind: "first" }, fields, send);
 }
 
-/** Ask for a token until one is given. */
-export function askForToken(why) {
-  const token = field("token", "Token", "It stays in this tab, and is gone with it.", h("input", { type: "password", required: true, autocomplete: "off" }));
-  return new Promise((resolve) => open({ title: "This control plane asks who you are", does: why, label: "Go on", kind: "first" }, [token], (body) => resolve(body.token)));
+/** Ask for a token; `send` gets { token }. */
+export function askForToken(send) {
+  const token = field("token", "Token", "It is shown once; a cookie, which no script can read, stands for it until you log out.", h("input", { type: "password", required: true, autocomplete: "current-password" }));
+  open({ title: "Log in", does: "This control plane asks who you are.", label: "Log in", kind: "first" }, [token], send);
 }
 
 const reasonField = () =>
@@ -33,6 +32,8 @@ function nameField() {
   input.addEventListener("change", () => localStorage.setItem(NAME, input.value));
   return field("by", "Your name", "For the record.", input);
 }
+
+const check = (name, label) => h("label", { class: "check" }, h("input", { type: "checkbox", name }), label);
 
 function field(name, label, hint, input) {
   input.setAttribute("name", name);
@@ -45,13 +46,14 @@ function open({ title, does, label, kind }, fields, send) {
   const wrong = h("p", { class: "banner bad", role: "alert", hidden: true });
   const submit = h("button", { class: kind }, label);
   const form = h("form", { method: "dialog" },
-    h("h2", { id: "dialog-title" }, title), h("p", { class: "note" }, does), fields, wrong,
+    h("h2", { id: "dialog-title" }, title), h("p", { class: "note" }, does), fields.filter(Boolean), wrong,
     h("p", { class: "row end" }, h("button", { type: "button", onclick: () => dialog().close() }, "Cancel"), submit));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     submit.disabled = true;
     try {
-      await send(Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()])));
+      const said = [...form.elements].filter((input) => input.name);
+      await send(Object.fromEntries(said.map(({ name, type, value, checked }) => [name, type === "checkbox" ? checked : value.trim()])));
       dialog().close();
     } catch (error) {
       wrong.hidden = false;

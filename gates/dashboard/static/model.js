@@ -2,11 +2,14 @@
 
 import { Actions } from "./actions.js";
 import { Charts } from "./charts.js";
+import { Disagreements } from "./disagreements.js";
 import { fill, h, section } from "./dom.js";
 import { count, duration, timeToVerdict, words } from "./format.js";
 import { climb, gates, lanes, losses } from "./rollout.js";
 import { lightOf, pill, traffic } from "./overview.js";
+import { Outputs } from "./outputs.js";
 import { Past } from "./past.js";
+import { Slices } from "./slices.js";
 import { Timeline } from "./timeline.js";
 
 export class ModelView {
@@ -14,6 +17,9 @@ export class ModelView {
   #said = "";
   #past;
   #charts;
+  #outputs = new Outputs();
+  #slices = new Slices();
+  #disagreements;
   #timeline;
   #actions;
   #head = h("div", { class: "head" });
@@ -22,12 +28,13 @@ export class ModelView {
   #gates = section("Gates", "wide");
   #lanes = section("This stage", "wide");
 
-  constructor(model) {
+  constructor(model, who) {
     this.#model = model;
     this.#past = new Past(model);
     this.#charts = new Charts();
+    this.#disagreements = new Disagreements(model);
     this.#timeline = new Timeline(model);
-    this.#actions = new Actions(model);
+    this.#actions = new Actions(model, who);
     this.element = h("div", { class: "one" },
       h("p", { class: "crumbs" }, h("a", { href: "#" }, "All models")),
       h("div", { class: "row top" }, this.#head, this.#actions.element),
@@ -35,6 +42,9 @@ export class ModelView {
       this.#climb.element,
       h("div", { class: "columns" }, this.#gates.element, this.#lanes.element),
       this.#charts.element,
+      this.#outputs.element,
+      this.#slices.element,
+      this.#disagreements.element,
       this.#timeline.element,
     );
   }
@@ -47,12 +57,14 @@ export class ModelView {
     this.#actions.show(model);
     this.#timeline.show(`${status.generation}`);
     this.#announce(model);
-    for (const { element } of [this.#climb, this.#gates, this.#lanes]) element.hidden = !rollout;
-    this.#charts.element.hidden = !rollout;
+    for (const { element } of [this.#climb, this.#gates, this.#lanes, this.#charts, this.#outputs, this.#slices, this.#disagreements]) element.hidden = !rollout;
     if (!rollout) return;
     fill(this.#climb.place, [rollout.stages, rollout.phase, rollout.position], () => climb(rollout));
     fill(this.#gates.place, [rollout.gates, rollout.forecasts, rollout.false_alarm], () => gates(rollout));
     fill(this.#lanes.place, [rollout.lanes, rollout.agreement, losses(rollout)], () => lanes(rollout));
+    this.#outputs.show(rollout, matchMedia("(prefers-color-scheme: dark)").matches);
+    this.#slices.show(rollout);
+    this.#disagreements.show(rollout);
     await this.#past.take(rollout.id, points);
     this.#charts.show(this.#past, rollout);
   }

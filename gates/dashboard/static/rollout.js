@@ -95,13 +95,15 @@ const laneRow = (label, variant, lane) => h("tr", {},
   h("td", {}, millis(lane.p99_ms)),
 );
 
-function agreement({ compared, share, low, high, noise, noise_compared, findings }) {
+function agreement({ compared, share, low, high, noise, noise_compared, findings, coverage, skipped }) {
   if (share === null) return h("p", { class: "note" }, "No pairs of answers compared yet.");
   const kinds = Object.entries(findings).sort(([, one], [, other]) => other - one);
   return h("div", { class: "agreement" },
     h("p", {}, h("strong", { class: "figure" }, percent(share)), " agreement over ", count(compared), " pairs"),
     h("p", { class: "note" }, `95 % sure, whenever you look: ${percent(low)} to ${percent(high)}`),
     noise !== null && h("p", { class: "note" }, `the champion agrees with itself in ${percent(noise)} of ${count(noise_compared)} probes`),
+    coverage !== null && coverage < 1 && h("p", { class: "warn" },
+      `${percent(coverage)} of the pairs compared (not: ${Object.entries(skipped).map(([why, number]) => `${why} ${count(number)}`).join(", ")})`),
     kinds.length > 0 && h("ul", { class: "chips", "aria-label": "What differs" },
       kinds.map(([kind, number]) => h("li", { class: "chip bad" }, `${kind} ${count(number)}`))),
   );

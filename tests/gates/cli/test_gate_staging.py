@@ -82,6 +82,7 @@ def test_nobody_there_is_an_error_rate_of_all(tmp_path: Path) -> None:
     assert gates_of(report)["error_rate"]["value"] == 1.0
 
 
+@pytest.mark.timeout(600)  # it trains and serves a model
 def test_a_real_model_server_is_measured_whole(tmp_path: Path, capfd: Any) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     train_versions(uri, "fraud_detector", on_progress=lambda text: None)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.browser import Watched, chromium, program
 from tests.endtoend.penstock import Penstock
-from tests.gates.dashboard.scene import Traffic, scoring, settings
+from tests.gates.dashboard.scene import RELEASE_MANAGER, VIEWER, Traffic, scoring, settings
 from tests.servers import Background, ModelServer
 
 Open = Callable[..., Watched]
@@ -29,28 +29,42 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def desk(browser: Browser) -> BrowserContext:
-    """A window as people have it at a desk; its pages share a cache."""
-    return browser.new_context(viewport={"width": 1280, "height": 900})
-
-
-@pytest.fixture(scope="module")
-def phone(browser: Browser) -> BrowserContext:
-    return browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
-
-
-@pytest.fixture(scope="module")
 def penstock(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Penstock]:
     folder = tmp_path_factory.mktemp("dashboard")
     with (
         ModelServer(background, scoring()) as champion,
         ModelServer(background, scoring()) as good,
         ModelServer(background, scoring(wrong_every=2)) as bad,
-        Penstock(folder, settings(folder, champion, good, bad), workers=1) as penstock,
+        Penstock(folder, settings(folder, champion, good, bad), workers=1, token=VIEWER) as penstock,
         Traffic(penstock.url) as traffic,
     ):
         yield penstock
         assert not traffic.failed
+
+
+@pytest.fixture(scope="module")
+def desk(browser: Browser, penstock: Penstock) -> BrowserContext:
+    """The window of a release manager at a desk; its pages share a cache and the log-in."""
+    desk = browser.new_context(viewport={"width": 1280, "height": 900})
+    log_in(desk, penstock, RELEASE_MANAGER)
+    return desk
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser, penstock: Penstock) -> BrowserContext:
+    """A viewer's."""
+    phone = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, device_scale_factor=2)
+    log_in(phone, penstock, VIEWER)
+    return phone
+
+
+def log_in(context: BrowserContext, penstock: Penstock, token: str) -> None:
+    """As people do it, in the dialog that an unknown visitor is met with."""
+    page = Watched(context, penstock.control_url).page
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#connection")).to_contain_text("live")
+    page.close()
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ import httpx2
 import msgspec
 from uvicorn._types import ASGISendCallable
 
+from gates.adapters.tokens import hash_of, make
 from tests.endtoend.penstock import configuration
 from tests.servers import ModelServer, Seen, reply
 
+RELEASE_MANAGER, VIEWER = make(), make()
 CLIENTS = 4
 EVERY = 0.02
 
@@ -31,9 +33,13 @@ def scoring(wrong_every: int = 0) -> Any:
 
 
 def settings(folder: Path, champion: ModelServer, good: ModelServer, bad: ModelServer) -> dict[str, Any]:
-    """A plan of seconds; the ramp's second step waits for a person, and holds for long."""
+    """A plan of seconds; the ramp waits for a person, and its second step holds for long. Two people have tokens."""
+    tokens = [
+        {"name": name, "role": role, "hash": hash_of(token)}
+        for name, role, token in (("maria", "release_manager", RELEASE_MANAGER), ("vic", "viewer", VIEWER))
+    ]
     servers = {"40": champion, "42": good, "43": bad}
-    return configuration(
+    whole = configuration(
         folder / "penstock.db",
         {version: f"http://{server.origin.authority}" for version, server in servers.items()},
         champion="40",
@@ -43,13 +49,14 @@ def settings(folder: Path, champion: ModelServer, good: ModelServer, bad: ModelS
         plan={
             "shadow": {"min_duration": "2s", "min_requests": 100},
             "steps": [
-                {"percent": 10, "min_duration": "2s", "min_requests": 5},
-                {"percent": 50, "approval": True, "min_duration": "1h"},
+                {"percent": 10, "approval": True, "min_duration": "2s", "min_requests": 5},
+                {"percent": 50, "min_duration": "1h"},
                 {"percent": 100},
             ],
         },
         gates={"error_rate": {"max": "20%"}, "agreement": {"min": "80%"}},
     )
+    return {**whole, "access": {"tokens": tokens}}
 
 
 class Traffic:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.endtoend.penstock import MODEL, Penstock, kill
 from tests.gates.dashboard.conftest import Open
+from tests.gates.dashboard.scene import RELEASE_MANAGER, VIEWER
 from tests.servers import eventually
 
 HERE = f"#{MODEL}"
@@ -18,7 +19,7 @@ def ask(page: Page, button: str, reason: str, **fields: str) -> None:
     """Press a button and give a reason."""
     page.get_by_role("group", name="What you can do").get_by_role("button", name=button).click()
     dialog = page.get_by_role("dialog")
-    for label, text in {"Reason": reason, "Your name": "maria", **fields}.items():
+    for label, text in {"Reason": reason, **fields}.items():
         dialog.get_by_label(label).fill(text)
     dialog.get_by_role("button").last.click()
     expect(dialog).to_be_hidden()
@@ -32,23 +33,18 @@ def decisions(page: Page) -> str:
     return page.get_by_role("region", name="Decisions").inner_text()
 
 
-def test_from_the_overview_to_a_rollout_that_climbs_until_a_person_is_asked(open_page: Open) -> None:
+def test_from_the_overview_to_a_rollout_that_waits_for_a_person(open_page: Open) -> None:
     page = open_page().page
     expect(page.locator("#connection")).to_contain_text("live · 1 worker")
     page.get_by_role("link", name=MODEL).click()
     phase_is(page, "idle")
     ask(page, "Start a rollout", "retrained on October", Candidate="42")
-    phase_is(page, "shadow")
-    expect(page.get_by_role("listitem").and_(page.locator("[aria-current=step]"))).to_contain_text("shadow")
-
     gate = page.locator(".gate", has_text="agreement")
     expect(gate.locator(".tug")).to_have_attribute("aria-label", re.compile(r"Evidence: \d+ % of what FAIL needs"))
-    expect(gate.locator(".verdict")).to_have_text("PASS")
-    phase_is(page, "ramp")
-    expect(page.locator("[aria-current=step]")).to_contain_text("10 %")
-    expect(page.locator(".shares")).to_have_attribute("aria-label", re.compile("candidate 42: 10 %"))
     phase_is(page, "awaiting approval")
+    expect(page.locator("[aria-current=step]")).to_contain_text("shadow")
     expect(page.locator(".light")).to_contain_text("GO")
+    expect(gate.locator(".verdict")).to_have_text("PASS")
     assert "start" in decisions(page)
     assert "retrained on October" in decisions(page)
     assert "maria" in decisions(page)
@@ -70,18 +66,21 @@ def test_charts_show_the_past_also_to_whoever_comes_late(open_page: Open) -> Non
 
 def test_a_decision_tells_what_it_was_made_by(open_page: Open) -> None:
     page = open_page(HERE).page
-    climb = page.locator(".timeline li", has_text="climb").first
-    climb.get_by_text("What it was decided by").press("Enter")
-    expect(climb.get_by_role("row", name=re.compile("agreement PASS"))).to_be_visible()
-    expect(climb).to_contain_text(re.compile(r"[\d,]+ pairs compared, 0 differ"))
+    hold = page.locator(".timeline li", has_text="hold").first
+    hold.get_by_text("What it was decided by").press("Enter")
+    expect(hold.get_by_role("row", name=re.compile("agreement PASS"))).to_be_visible()
+    expect(hold).to_contain_text(re.compile(r"[\d,]+ pairs compared, 0 differ"))
     page.wait_for_timeout(1500)
-    expect(climb.get_by_role("row", name=re.compile("agreement PASS"))).to_be_visible()
+    expect(hold.get_by_role("row", name=re.compile("agreement PASS"))).to_be_visible()
 
 
-def test_people_steer_it_and_a_reason_is_asked_for(open_page: Open, penstock: Penstock) -> None:
+def test_it_climbs_and_people_steer_it_and_a_reason_is_asked_for(open_page: Open, penstock: Penstock) -> None:
     page = open_page(HERE).page
     ask(page, "Approve", "reviewed with the risk team")
+    expect(page.locator("[aria-current=step]")).to_contain_text("50 %")
+    expect(page.locator(".shares")).to_have_attribute("aria-label", re.compile("candidate 42: 50 %"))
     phase_is(page, "ramp")
+    expect(page.locator(".timeline li", has_text="climb")).to_have_count(2)
     begun = page.locator("figure", has_text="Traffic by variant").locator(".annotation", has_text="50 %")
     expect(begun).to_be_attached()
     ask(page, "Pause", "deploy freeze")
@@ -116,32 +115,55 @@ def test_what_is_refused_is_told_where_it_was_asked(open_page: Open) -> None:
     watched.complaints.clear()  # the browser notes each answer that is no success
 
 
-def test_a_gate_says_no_go(open_page: Open) -> None:
+def test_a_viewer_looks_and_is_refused_all_else(open_page: Open, phone: BrowserContext) -> None:
+    watched = open_page(HERE, phone)
+    page = watched.page
+    phase_is(page, "rolled back")
+    expect(page.locator("#who")).to_contain_text("vic · viewer")
+    expect(page.get_by_role("button", name="Start a rollout")).to_be_disabled()
+    ask_anyway = "path => fetch(path, {method: 'POST', body: '{\"candidate\": \"42\"}'}).then(answer => answer.status)"
+    assert page.evaluate(ask_anyway, f"api/models/{MODEL}/rollout") == 403
+    phase_is(page, "rolled back")
+    watched.complaints.clear()  # the browser notes each answer that is no success
+
+
+def test_a_token_that_is_wrong_is_told_so_and_who_logs_out_sees_nothing(
+    open_page: Open, browser: Browser, penstock: Penstock
+) -> None:
+    stranger = browser.new_context()
+    watched = open_page(HERE, stranger)
+    page = watched.page
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Token").fill("penstock_" + "x" * 40)
+    dialog.get_by_role("button", name="Log in").click()
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    assert watched.faults("serious", "critical") == []
+    dialog.get_by_label("Token").fill(VIEWER)
+    dialog.get_by_role("button", name="Log in").click()
+    phase_is(page, "rolled back")
+    kept = page.evaluate("document.cookie + JSON.stringify(sessionStorage) + JSON.stringify(localStorage)")
+    assert VIEWER not in kept, "what a script can read holds no token"
+    page.get_by_role("button", name="Log out").click()
+    expect(dialog.get_by_label("Token")).to_be_visible()
+    watched.complaints.clear()  # the browser notes each answer that is no success
+
+
+def test_a_gate_says_no_go_and_shows_what_the_two_disagree_on(open_page: Open) -> None:
     page = open_page(HERE).page
     ask(page, "Start a rollout", "the best figures so far", Candidate="43")
+    expect(page.locator(".stand")).to_contain_text("gate agreement")
     phase_is(page, "rolled back")
     expect(page.locator(".light")).to_contain_text("NO-GO")
     expect(page.locator(".gate", has_text="agreement").locator(".verdict")).to_have_text("FAIL")
     expect(page.locator(".stand")).to_contain_text("rolled back: gate agreement")
+    pair = page.locator(".pairs details").first
+    pair.locator("summary").press("Enter")
+    for side in ("Champion 40", "Candidate 43"):
+        expect(pair.get_by_role("region", name=side).locator("mark")).to_have_text(re.compile(r"\d+"))
+    expect(pair.get_by_role("region", name="Request")).to_contain_text("inputs")
+    expect(page.get_by_role("region", name="Output distributions").locator(".barlayer path").first).to_be_attached()
     page.get_by_role("link", name="All models").click()
     expect(page.locator(".model .light")).to_contain_text("NO-GO")
-
-
-def test_a_lost_connection_is_told_and_found_again(open_page: Open, penstock: Penstock) -> None:
-    watched = open_page(HERE)
-    page = watched.page
-    expect(page.locator("#connection")).to_contain_text("live")
-    points = page.locator("figure", has_text="Traffic by variant").locator(".scatterlayer path.js-line").first
-    expect(points).to_have_attribute("d", re.compile(r"M.*[LH]"))
-    (control,) = penstock.children("gates")
-    kill(control)
-    expect(page.locator("#lost")).to_contain_text("Connection lost")
-    expect(page.locator("#lost")).to_contain_text("traffic is served all the same")
-    expect(page.locator("#connection")).to_contain_text("live")
-    expect(page.locator("#lost")).to_be_hidden()
-    expect(points).to_have_attribute("d", re.compile(r"M.*[LH]"))
-    phase_is(page, "rolled back")
-    watched.complaints.clear()  # the browser notes each connection that fails
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -170,3 +192,22 @@ def test_it_fits_a_phone(open_page: Open, phone: BrowserContext) -> None:
         watched = open_page(at, phone)
         expect(watched.page.locator(shown).first).to_be_attached()
         assert watched.overflow() <= 0
+
+
+def test_a_lost_connection_is_told_and_found_again(open_page: Open, penstock: Penstock) -> None:
+    watched = open_page(HERE)
+    page = watched.page
+    expect(page.locator("#connection")).to_contain_text("live")
+    points = page.locator("figure", has_text="Traffic by variant").locator(".scatterlayer path.js-line").first
+    expect(points).to_have_attribute("d", re.compile(r"M.*[LH]"))
+    (control,) = penstock.children("gates")
+    kill(control)
+    expect(page.locator("#lost")).to_contain_text("Connection lost")
+    expect(page.locator("#lost")).to_contain_text("traffic is served all the same")
+    page.get_by_label("Token").fill(RELEASE_MANAGER)  # it knows no session from before
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#connection")).to_contain_text("live")
+    expect(page.locator("#lost")).to_be_hidden()
+    expect(points).to_have_attribute("d", re.compile(r"M.*[LH]"))
+    phase_is(page, "rolled back")
+    watched.complaints.clear()  # the browser notes each connection that fails

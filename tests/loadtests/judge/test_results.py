@@ -74,7 +74,7 @@ def test_says_where_another_does_better_and_what_it_costs() -> None:
         "healthy: fewer false rollbacks than ours (10.0%): blind (0.0%)",
         "healthy: more promoted by the end of the hour than ours (50%, and 40% held for want of independent answers): "
         "blind (100%)",
-        "fault: fewer bad answers than ours (10.0): hasty (5.0; it rolls back 90% of healthy releases)",
+        "fault: fewer bad answers than ours (10.0): hasty (5.0; it rolls back up to 90% of good releases)",
     ]
 
 
@@ -92,8 +92,9 @@ def test_the_report_can_be_read_by_people_and_by_programs(tmp_path: Path) -> Non
     console = Console(width=120, record=True, file=io.StringIO())
     show(some, console)
     assert OURS in console.export_text()
-    data, picture = write(some, tmp_path / "new")
+    data, table, picture = write(some, tmp_path / "new")
     assert [f["judge"] for f in json.loads(data.read_text())["figures"]] == [f.judge for f in some]
+    assert f"| **{OURS}** | 0.0 % | 0.0 % | 0 | 0.0 % |" in table.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

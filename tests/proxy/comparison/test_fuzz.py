@@ -1,4 +1,4 @@
-"""Arbitrary answers through formats and comparison. PENSTOCK_FUZZ_CASES=100000 looks longer."""
+"""Arbitrary answers through formats, comparison, outputs and the record. `make answer-fuzz` looks longer."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ import json
 import math
 import os
 import zlib
+from time import thread_time
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.comparison import Answer, compare
-from proxy.snapshot import AgreementSpec
+from proxy.disagreements import (
+    Disagreement,
+    Ranked,
+    Request,
+    finding_of,
+    recorded,
+    require_lawful,
+    severity_of,
+)
+from proxy.outputs import outputs_of_pair
+from proxy.snapshot import AgreementSpec, ModelRoute, Origin, RecordPolicy, Target
 from tests.strategies import json_values, specs
 
+CPU_SECONDS = 0.5
+"""Of this thread, whoever else is at work: about ten thousand times what such a pair takes."""
+ROUTE = ModelRoute("m", "/", Target("1", (Origin("h", 1),)), record=RecordPolicy(fields=("**.a", "predictions.0")))
 CASES = int(os.environ.get("PENSTOCK_FUZZ_CASES", "500"))
 
 WORDS = st.sampled_from(
@@ -87,9 +102,17 @@ def answers(draw: st.DrawFn) -> Answer:
 def test_no_exception_escapes_and_every_comparison_is_lawful(
     champion: Answer, candidate: Answer, spec: AgreementSpec, path: bytes
 ) -> None:
+    start = thread_time()
     found = compare(champion, candidate, spec, path)
+    assert thread_time() - start < CPU_SECONDS, "a comparison of a few hundred bytes has run away"
     assert not (found.finding and found.skipped)
     assert not found.finding or found.rows_disagreed
     assert 0 <= found.rows_disagreed <= found.rows
     assert 0 <= found.largest_gap < math.inf
     assert not compare(champion, champion, spec, path).finding
+    outputs_of_pair(champion, candidate, spec, path, avoid=b"abc")
+    pair = Ranked("w-1", finding_of(found, champion, candidate) or "none", severity_of(found), 1)
+    assert 0 <= pair.severity <= 2
+    made = recorded(pair, found, ROUTE, "champion", Request("POST", path, b"a: b\r\n", champion.body or b""),
+                    champion, candidate)  # fmt: skip
+    require_lawful(msgspec.json.decode(msgspec.json.encode(made), type=Disagreement))

@@ -1,0 +1,95 @@
+"""Pictures of the dashboard for the documentation, over the demo's real models and traffic: `make screenshots`.
+
+Run by hand, and looked at: no test can tell whether a page is beautiful."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect
+
+from gates.client import ControlClient
+from gates.demo.scene import MODEL, Scene, staged
+from gates.demo.traffic import Traffic
+from gates.demo.trial import trial
+from tests.browser import Watched, chromium, program
+
+DOCS = Path(__file__).parents[3] / "docs" / "pictures"
+DESK = {"width": 1280, "height": 1180}
+PHONE = {"width": 390, "height": 844}
+
+
+def main() -> int:
+    path = program()
+    if path is None:
+        print("make screenshots needs Chromium (Debian, Ubuntu: apt-get install chromium)", file=sys.stderr)
+        return 4
+    DOCS.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        chromium(path) as browser,
+        staged(prepared(Path(folder)), lambda text: print(text) if text else None) as scene,
+        ControlClient(scene.control) as client,
+        Traffic(scene.invocations, scene.versions),
+    ):
+        rollout(browser, scene, client, scene.versions.candidate, halfway)
+        rollout(browser, scene, client, scene.versions.defective, None)
+        time.sleep(4)  # for the pairs on record, and a point or two after the end
+        ended(browser, scene)
+    return 0
+
+
+def prepared(folder: Path) -> Path:
+    (folder / "logs").mkdir()
+    return folder
+
+
+def rollout(browser: Browser, scene: Scene, client: ControlClient, candidate: str, look: object) -> None:
+    """One of the demo's rollouts, in a thread of its own, and a look at it under way."""
+    running = threading.Thread(target=lambda: trial(client, MODEL, candidate, lambda status: None))
+    running.start()
+    if callable(look):
+        look(browser, scene)
+    running.join()
+
+
+def halfway(browser: Browser, scene: Scene) -> None:
+    watched = opened(browser, scene, f"#{MODEL}")
+    expect(watched.page.locator("[aria-current=step]")).to_contain_text("25 %", timeout=120_000)
+    watched.page.wait_for_timeout(2500)
+    taken(watched, "rollout-light", whole=False)
+    watched.page.emulate_media(color_scheme="dark")
+    watched.page.wait_for_timeout(500)
+    taken(watched, "rollout-dark")
+
+
+def ended(browser: Browser, scene: Scene) -> None:
+    watched = opened(browser, scene, f"#{MODEL}")
+    expect(watched.page.locator(".pairs details").first).to_be_attached()
+    watched.page.locator(".pairs summary").first.click()
+    watched.page.wait_for_timeout(2500)
+    taken(watched, "no-go-light")
+    phone = opened(browser, scene, f"#{MODEL}", viewport=PHONE, color_scheme="dark", device_scale_factor=2)
+    phone.page.wait_for_timeout(3000)
+    taken(phone, "phone-dark", whole=False)
+    overview = opened(browser, scene, "")
+    overview.page.wait_for_timeout(1500)
+    taken(overview, "models-light", whole=False)
+
+
+def opened(browser: Browser, scene: Scene, at: str, **context: object) -> Watched:
+    return Watched(browser.new_context(**{"viewport": DESK, **context}), f"{scene.control}/{at}")  # type: ignore[arg-type]
+
+
+def taken(watched: Watched, name: str, whole: bool = True) -> None:
+    file = DOCS / f"dashboard-{name}.png"
+    watched.page.screenshot(path=file, full_page=whole)
+    print(f"{file}: {file.stat().st_size // 1024} KiB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
