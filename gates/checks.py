@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gates.counts import Counts, counts_of, latencies, seen_by, too_little_covered
+from gates.counts import Counts, counts_of, latencies, seen_by, too_few_copies, too_little_covered
 from gates.evidence import (
     RateWatch,
     RatioWatch,
@@ -123,7 +123,8 @@ def judge_one(gate: Gate, watch: GateWatch, window: Window, alarm_alpha: float, 
     seen = counts_of(gate, window)
     to_fail = evidence_to_fail(gate, watch, window) / threshold(alarm_alpha)
     to_pass = evidence_to_pass(gate, watch, window) / threshold(pass_alpha)
-    enough = seen.possibly.trials >= gate.min_requests and not too_little_covered(gate, window)
+    partial = too_little_covered(gate, window) or too_few_copies(gate, window)
+    enough = seen.possibly.trials >= gate.min_requests and not partial
     verdict = Verdict.FAIL if to_fail >= 1 else Verdict.PASS if to_pass >= 1 and enough else Verdict.INSUFFICIENT
     if seen.possibly.trials < gate.min_requests:
         to_pass = min(to_pass, seen.possibly.trials / gate.min_requests)
@@ -182,14 +183,23 @@ def evidence_to_pass(gate: Gate, watch: GateWatch, window: Window) -> float:
 
 
 def _uncovered(gate: Gate, window: Window, verdict: Verdict) -> str:
-    """What a person has to know of an agreement that rests on part of the pairs."""
-    if verdict is not Verdict.INSUFFICIENT or not too_little_covered(gate, window):
+    """What a person has to know of a gate that rests on part of the copies, or of the pairs."""
+    if verdict is not Verdict.INSUFFICIENT:
         return ""
-    pairs = seen_by(gate, window).agreement
-    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(pairs.skipped.items(), key=lambda one: -one[1]))
-    return (
-        f"; {pairs.compared} of {pairs.comparable} pairs compared, at least {gate.min_coverage:.0%} asked ({reasons})"
-    )
+    seen, said = seen_by(gate, window), ""
+    if too_few_copies(gate, window):
+        said = f"; {seen.shadow.known} of {seen.shadow.offered} copies sent, at least half of them asked"
+        said += f" ({_by_reason(seen.shadow.dropped)})"
+    if too_little_covered(gate, window):
+        pairs = seen.agreement
+        said += f"; {pairs.compared} of {pairs.comparable} pairs compared, at least {gate.min_coverage:.0%} asked"
+        said += f" ({_by_reason(pairs.skipped)})"
+    return said
+
+
+def _by_reason(counts: Mapping[str, int]) -> str:
+    """The most frequent first."""
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items(), key=lambda one: -one[1]))
 
 
 def _worst_value(gate: Gate, watch: GateWatch, window: Window) -> str:

@@ -10,6 +10,8 @@ from proxy.histogram import Histogram
 from proxy.window import LaneTally, Window
 
 NOTHING = Tally()
+LEAST_KNOWN = 0.5
+"""The share of the copies whose fate has to be known before a gate passes by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,14 @@ def too_little_covered(gate: Gate, window: Window) -> bool:
     """Whether so few of the pairs were compared that those few may not stand for the rest."""
     covered = seen_by(gate, window).agreement.coverage
     return gate.metric == "agreement" and covered is not None and covered < gate.min_coverage
+
+
+def too_few_copies(gate: Gate, window: Window) -> bool:
+    """Whether so many copies were dropped that the others may not stand for them: the slow and the large are dropped
+    first, so that what is left looks better than it is. Answers to clients stand for themselves."""
+    seen = seen_by(gate, window)
+    by_copies = gate.metric == "agreement" or seen.candidate_shadow.answers > seen.candidate.answers
+    return by_copies and seen.shadow.known < LEAST_KNOWN * seen.shadow.offered
 
 
 def candidate_lane(window: Window) -> LaneTally:

@@ -158,6 +158,12 @@ class ShadowTally:
     sent: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def known(self) -> int:
+        """The copies whose fate tells something: those that were sent, and those kept from servers that fail, as each
+        of these counts as a failure."""
+        return self.sent + self.dropped.get("ejected", 0)
+
     def drop(self, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
