@@ -31,7 +31,7 @@ def load(path: Path) -> Settings:
 
 @app.command()
 def validate(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", envvar="PENSTOCK_CONFIG", show_default=True)] = CONFIG,
+    file: Annotated[Path, typer.Argument(metavar="FILE", envvar="PENSTOCK_CONFIG", show_default=True)] = CONFIG,
     rate: Annotated[
         float | None,
         typer.Option(

@@ -29,11 +29,11 @@ CONFIG = Path("config/penstock.yaml")
 
 def known_models(context: typer.Context, incomplete: str) -> list[str]:
     """The models that a running control plane has, for the shell to complete; none where it does not answer at once."""
-    from gates.client import ControlClient
+    from gates.cli.asking import client_of
     from gates.exits import Failure
 
     try:
-        with ControlClient(context.params.get("control") or CONTROL, timeout=1.0) as client:
+        with client_of(context.params.get("control") or CONTROL, timeout=1.0) as client:
             return [model.model for model in client.status().models if model.model.startswith(incomplete)]
     except Failure:
         return []
@@ -44,7 +44,7 @@ Model = Annotated[
     typer.Argument(metavar="MODEL", help="The model's name, as the configuration has it.", autocompletion=known_models),
 ]
 ModelOrAll = Annotated[
-    str | None, typer.Argument(metavar="[MODEL]", show_default="all of them", autocompletion=known_models)
+    str | None, typer.Argument(metavar="MODEL", show_default="all of them", autocompletion=known_models)
 ]
 By = Annotated[
     str,

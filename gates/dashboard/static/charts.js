@@ -137,7 +137,7 @@ class Figure {
 
   close() {
     this.#closed = true;
-    window.Plotly?.purge(this.#place);
+    purge(this.#place);
   }
 
   #tabulate() {
@@ -151,6 +151,9 @@ class Figure {
     ));
   }
 }
+
+/** Let go of all that the library holds for a chart. */
+export const purge = (place) => window.Plotly?.purge(place);
 
 /** Bars of two shares for each name: the champion's and the candidate's. */
 export async function bars(place, rows) {
@@ -169,11 +172,13 @@ const OPTIONS = { displayModeBar: false, responsive: true, scrollZoom: false, do
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 function traces({ lines, band }, points) {
-  const x = points.map(({ at }) => new Date(at * 1000));
-  const edge = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
+  const when = ({ at }) => new Date(at * 1000);
+  const x = points.map(when);
+  const known = band ? points.filter((point) => band.low(point) !== null) : []; // a fill knows no gaps
+  const edge = { x: known.map(when), mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
   const fill = band && [
-    { ...edge, y: points.map(band.low) },
-    { ...edge, y: points.map(band.high), fill: "tonexty", fillcolor: colour(`${band.color}-band`) },
+    { ...edge, y: known.map(band.low) },
+    { ...edge, y: known.map(band.high), fill: "tonexty", fillcolor: colour(`${band.color}-band`) },
   ];
   return [
     ...(fill || []),

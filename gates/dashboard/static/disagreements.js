@@ -53,7 +53,6 @@ export class Disagreements {
     const choose = (event) => {
       this.#filter = event.target.value;
       this.#draw();
-      this.element.querySelector("select").focus();
     };
     return h("p", {}, h("label", {}, "Finding ", h("select", { onchange: choose },
       findings.map((finding) => h("option", { value: finding, selected: finding === this.#filter }, finding || "all")))));

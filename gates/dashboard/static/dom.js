@@ -13,14 +13,17 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+const FOCUSABLE = "a, button, input, select, summary, [tabindex]";
 const shown = new WeakMap();
 
-/** Draw into `place` if `state` is not what it shows already: so nothing flickers, and nothing loses the focus. */
+/** Draw into `place` if `state` is not what it shows already, so that nothing flickers; what had the focus keeps it. */
 export function fill(place, state, draw) {
   const key = JSON.stringify(state);
   if (shown.get(place) === key) return;
   shown.set(place, key);
+  const held = [...place.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
   place.replaceChildren(...[draw(state)].flat(Infinity).filter(Boolean));
+  if (held >= 0) place.querySelectorAll(FOCUSABLE)[held]?.focus({ preventScroll: true });
 }
 
 /** A text for those who listen to the page, and no picture for those who look at it. */

@@ -60,6 +60,7 @@ export class ModelView {
     for (const { element } of [this.#climb, this.#gates, this.#lanes, this.#charts, this.#outputs, this.#slices, this.#disagreements]) element.hidden = !rollout;
     if (!rollout) return;
     fill(this.#climb.place, [rollout.stages, rollout.phase, rollout.position], () => climb(rollout));
+    inView(this.#climb.place);
     fill(this.#gates.place, [rollout.gates, rollout.forecasts, rollout.false_alarm], () => gates(rollout));
     fill(this.#lanes.place, [rollout.lanes, rollout.agreement, losses(rollout)], () => lanes(rollout));
     this.#outputs.show(rollout, matchMedia("(prefers-color-scheme: dark)").matches);
@@ -75,6 +76,7 @@ export class ModelView {
 
   close() {
     this.#charts.close();
+    this.#outputs.close();
   }
 
   /** What a person who listens to the page wants to be told without asking. */
@@ -83,6 +85,13 @@ export class ModelView {
     if (this.#said && this.#said !== said) document.getElementById("said").textContent = said;
     this.#said = said;
   }
+}
+
+/** On a narrow screen the climb is longer than its card: the stage that it is in stands in the middle. */
+function inView(place) {
+  const now = place.querySelector(".now, .fell");
+  if (now && place.dataset.at !== now.textContent) now.parentElement.scrollLeft = now.offsetLeft - now.parentElement.clientWidth / 2;
+  if (now) place.dataset.at = now.textContent;
 }
 
 function title({ model, phase, rollout }) {

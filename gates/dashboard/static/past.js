@@ -32,7 +32,8 @@ export class Past {
   /** A control plane that has started anew knows less than this page: what is older stays. */
   async #ask(rollout) {
     this.#asked = performance.now();
-    const series = await get(`${modelPath(this.#model)}/history`);
+    const series = await get(`${modelPath(this.#model)}/history`).catch(() => null); // the next picture asks again
+    if (!series) return;
     this.#columns = series.columns;
     const [recent, whole] = [series.recent.map(this.#point), series.whole.map(this.#point)];
     const kept = rollout === this.#rollout;

@@ -11,6 +11,7 @@ export class Timeline {
   #model;
   #state = "";
   #limit = FIRST;
+  #open = new Set();
   #section = section("Decisions", "wide");
   element = this.#section.element;
 
@@ -34,7 +35,14 @@ export class Timeline {
   #draw(rows) {
     if (!rows.length) return h("p", { class: "note" }, "Nothing has been decided yet.");
     const older = rows.length === this.#limit && h("button", { type: "button", class: "quiet", onclick: () => this.#more() }, "Show older ones");
-    return [h("ol", { class: "timeline" }, rows.map(entry)), older];
+    return [h("ol", { class: "timeline" }, rows.map((row) => this.#entry(row))), older];
+  }
+
+  /** What was opened stays open when more is decided. */
+  #entry(row) {
+    const key = `${row.generation} ${row.event}`;
+    const remember = (event) => this.#open[event.target.open ? "add" : "delete"](key);
+    return entry(row, this.#open.has(key), remember);
   }
 
   #more() {
@@ -45,7 +53,7 @@ export class Timeline {
   }
 }
 
-function entry(row) {
+function entry(row, open, ontoggle) {
   const seen = JSON.parse(row.inputs || "{}");
   return h("li", { class: KINDS[row.event] ?? "candidate" },
     h("p", { class: "row" },
@@ -53,7 +61,7 @@ function entry(row) {
       h("span", { class: "note" }, `${row.by} · `, h("time", { datetime: new Date(row.at * 1000).toISOString() }, `${day(row.at)} ${clock(row.at)}`)),
     ),
     h("p", {}, row.reason),
-    seen.observation && h("details", {}, h("summary", {}, "What it was decided by"), inputs(row, seen)),
+    seen.observation && h("details", { open, ontoggle }, h("summary", {}, "What it was decided by"), inputs(row, seen)),
   );
 }
 

@@ -104,6 +104,19 @@ async def test_a_stream_that_has_nothing_new_says_that_it_is_alive() -> None:
 
 
 @in_loop
+async def test_a_stream_ends_after_a_while_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    painter = Painter()
+    monkeypatch.setattr(feed, "STREAM_SECONDS", 0.1)
+    first = painter.watch()
+    assert [picture async for picture in first][:1] == [b"data: 0\n\n"]
+    assert painter.feeds.watchers == 0
+    again = painter.watch()
+    await anext(again)
+    assert painter.feeds.watchers == 1
+    await again.aclose()  # type: ignore[attr-defined]
+
+
+@in_loop
 async def test_no_more_than_so_many_watch() -> None:
     painter = Painter()
     crowd = [painter.watch() for _ in range(feed.MOST_WATCHERS)]
