@@ -83,6 +83,10 @@ def test_it_climbs_and_people_steer_it_and_a_reason_is_asked_for(open_page: Open
     expect(page.locator(".timeline li", has_text="climb")).to_have_count(2)
     begun = page.locator("figure", has_text="Traffic by variant").locator(".annotation", has_text="50 %")
     expect(begun).to_be_attached()
+    region = page.get_by_role("region", name="Answers by variant")
+    region.focus()
+    page.wait_for_timeout(2500)  # it is drawn anew meanwhile
+    expect(region).to_be_focused()
     ask(page, "Pause", "deploy freeze")
     phase_is(page, "paused")
     page.get_by_role("button", name="Roll back").click()
