@@ -13,7 +13,7 @@ from typing import Any
 from loadtests.bench import nginx
 from loadtests.bench.control import standing_in
 from loadtests.bench.processes import HOST, ROOT, Process, running
-from proxy.snapshot import ModelRoute, Origin, Phase, Snapshot, Target
+from proxy.snapshot import AgreementSpec, ModelRoute, Origin, Phase, Snapshot, Target
 from proxy.window import Window
 
 TIMEOUT_SECONDS = 2
@@ -50,11 +50,13 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One way to stand between clients and the champion. `tool` is the program that it needs, "" for none."""
+    """One way to stand between clients and the champion. `tool` is the program that it needs, "" for none; `compares`
+    tells whether what is mirrored is compared, by one that could."""
 
     name: str
     tool: str
     mirrors: bool
+    compares: bool = True
 
     @contextmanager
     def started(self, site: Site) -> Iterator[Proxy]:
@@ -63,7 +65,7 @@ class Contender:
             yield Proxy(site.champion)
         elif self.tool == "":
             with (
-                standing_in(penstock_snapshot(site, self.mirrors)) as control,
+                standing_in(penstock_snapshot(site, self.mirrors, self.compares)) as control,
                 running(penstock_command(site, control.port), site.log, site.core) as process,
             ):
                 yield Proxy(site.listen, process, control.seen)
@@ -83,19 +85,28 @@ CONTENDERS = {
         Contender("envoy+mirror", "envoy", mirrors=True),
         Contender("penstock", "", mirrors=False),
         Contender("penstock+shadow", "", mirrors=True),
+        Contender("penstock+copies", "", mirrors=True, compares=False),
     )
 }
 
 
-def penstock_snapshot(site: Site, shadow: bool) -> Snapshot:
-    """Each model under its own prefix; with `shadow`, every request is copied and every pair of answers compared."""
+def penstock_snapshot(site: Site, shadow: bool, compares: bool = True) -> Snapshot:
+    """Each model under its own prefix; with `shadow`, every request is copied and, where it `compares`, every pair of
+    answers compared as far as the budget of time goes; else that is nothing."""
+    agreement = AgreementSpec() if compares else AgreementSpec(cpu_bp=0)
     champion = Target("1", (Origin(HOST, site.champion),))
     candidate = Target("2", (Origin(HOST, site.candidate),)) if shadow else None
     phase = Phase.SHADOW if shadow else Phase.IDLE
     return Snapshot(
         1,
         tuple(
-            ModelRoute(f"m{i}", f"/m{i}", champion, candidate, phase, epoch=1, salt="bench", timeout=TIMEOUT_SECONDS)
+            ModelRoute(
+                *(f"m{i}", f"/m{i}", champion, candidate, phase),
+                epoch=1,
+                salt="bench",
+                timeout=TIMEOUT_SECONDS,
+                agreement=agreement,
+            )
             for i in range(site.models)
         ),
     )

@@ -128,6 +128,20 @@ def _faults() -> Scenario:
     return Scenario("faults", "A candidate with something wrong, at half the capacity", tuple(cases), tuple(goals))
 
 
+def _comparison() -> Scenario:
+    """What comparing costs, beside copies that nobody compares."""
+    small, blind = Case("penstock+shadow"), Case("penstock+copies")
+    large, large_blind = (replace(case, body=MB, paced=True) for case in (small, blind))
+    goals = (
+        Goal("rate", small, blind, at_least=0.85),
+        Goal("cpu", small, blind),
+        Goal("p99", large, large_blind, at_most=1.1),
+    )
+    return Scenario(
+        "comparison", "Copies that are compared, and copies that are not", (small, blind, large, large_blind), goals
+    )
+
+
 def _models() -> Scenario:
     cases: list[Case] = []
     goals: list[Goal] = []
@@ -152,6 +166,7 @@ SCENARIOS = {
         _throughput("1-connection", "Small bodies, 1 connection", connections=1),
         _throughput("256-connections", "Small bodies, 256 connections", connections=256),
         _faults(),
+        _comparison(),
         _models(),
     )
 }

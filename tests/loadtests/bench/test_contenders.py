@@ -38,6 +38,7 @@ def test_the_line_up_is_each_proxy_without_and_with_copies() -> None:
         ("envoy+mirror", True),
         ("penstock", False),
         ("penstock+shadow", True),
+        ("penstock+copies", True),
     ]
 
 
