@@ -161,7 +161,8 @@ class Mirror:
             champion, candidate = (copy.served, answer) if shadowed == "candidate" else (answer, copy.served)
             if champion is not None and candidate is not None:
                 window = self._windows.of(copy.route, copy.first)
-                counted = window if wanted(window.agreement.compared) else None
+                is_long = _is_long(champion, candidate)
+                counted = window if wanted(window.agreement.compared, is_long) else None
                 comparison = await self._compared(copy, champion, candidate, counted)
                 judge(
                     self._windows.of(copy.route, copy.first), copy, candidate, comparison

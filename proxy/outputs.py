@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import cast
 
 from proxy.formats import Answer, Unreadable, predictions
 from proxy.histogram import merge_counts
@@ -105,10 +106,11 @@ def _magnitude(bucket: int) -> float:
     return math.ldexp(0.5 + part / (2 * SUB_BUCKETS), exponent + _LEAST_EXPONENT)
 
 
-def wanted(seen: int) -> bool:
-    """Whether the pair after `seen` others is counted: told by the number alone, so that it is a fair sample, of pairs
-    that agree and of those that do not."""
-    return seen < WHOLE or seen % THEN_ONE_IN == 0
+def wanted(seen: int, is_long: bool = False) -> bool:
+    """Whether the pair after `seen` others is counted: told by the number and by the size alone, so that it is a fair
+    sample of pairs that agree and of those that do not. Long ones are dear to read once more: of them always one in
+    `THEN_ONE_IN`."""
+    return seen % THEN_ONE_IN == 0 or (seen < WHOLE and not is_long)
 
 
 def outputs_of_pair(
@@ -131,6 +133,8 @@ def outputs_of(rows: Sequence[object], spec: AgreementSpec, meaning: str = "", a
         return {}
     outputs: Outputs = {}
     measured = spec.kind in ("numeric", "probability")
+    if spec.kind != "label" and rows and set(map(type, rows[:MOST_VALUES])) == {float}:
+        return {"": _of_floats(cast("Sequence[float]", rows[:MOST_VALUES]))}
     for row in islice(rows, MOST_VALUES):
         for column, value in _columns(row):
             tally = outputs.get(column)
@@ -140,6 +144,19 @@ def outputs_of(rows: Sequence[object], spec: AgreementSpec, meaning: str = "", a
                 tally = outputs[column] = OutputTally()
             _count(tally, value, spec, measured, avoid)
     return outputs
+
+
+def _of_floats(numbers: Sequence[float]) -> OutputTally:
+    """The common case without a call for each value but one."""
+    tally = OutputTally()
+    counts = tally.numbers
+    for number in numbers:
+        if number != number:
+            tally.missing += 1
+            continue
+        bucket = bucket_of_number(number)
+        counts[bucket] = counts.get(bucket, 0) + 1
+    return tally
 
 
 def _columns(row: object) -> Iterable[tuple[str, object]]:

@@ -87,6 +87,12 @@ def test_no_rows_have_to_be_feared(rows: list[object], spec: AgreementSpec) -> N
         assert tally.counted + tally.missing <= len(rows) * MOST_COLUMNS
 
 
+@given(st.lists(st.floats(), min_size=1, max_size=60))
+def test_the_short_way_for_numbers_counts_what_the_long_one_does(numbers: list[float]) -> None:
+    (short,), (long,) = outputs_of(numbers, AUTO).values(), outputs_of([*numbers, None], AUTO).values()
+    assert (short.missing + 1, short.numbers) == (long.missing, long.numbers)
+
+
 def test_what_is_counted_is_bounded_whatever_is_answered() -> None:
     total = outputs_of([f"label {number}" for number in range(40)], AUTO)
     for number in range(100):
@@ -111,3 +117,4 @@ def test_a_pair_counts_on_both_sides_or_on_neither() -> None:
 def test_of_many_pairs_a_sample_is_counted_by_their_number_alone() -> None:
     assert all(wanted(seen) for seen in range(WHOLE))
     assert sum(map(wanted, range(WHOLE, WHOLE + 1600))) == 100
+    assert sum(wanted(seen, is_long=True) for seen in range(1600)) == 100
