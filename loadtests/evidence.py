@@ -81,12 +81,14 @@ def twins(rng: np.random.Generator) -> Iterator[Window]:
         yield window(look * LOOK, failed, late, look * 9 * LOOK, theirs)
 
 
-def sticky(rng: np.random.Generator, gate: Gate) -> Iterator[Window]:
-    """The requests of 500 users in any order: nearly all errors are those of one user in a hundred."""
+def sticky(rng: np.random.Generator, gate: Gate, workers: int = 1) -> Iterator[Window]:
+    """The requests of 500 users in any order: nearly all errors are those of one user in a hundred. Each of the workers
+    counts a user's first request by itself."""
     user = rng.integers(0, USERS, REQUESTS)
     failed = rng.random(REQUESTS) < rng.beta(0.02, 1.98, USERS)[user]
     first = np.zeros(REQUESTS, dtype=bool)
-    first[np.unique(user, return_index=True)[1]] = True
+    seen = user * workers + rng.integers(0, workers, REQUESTS)
+    first[np.unique(seen, return_index=True)[1]] = True
     for end in range(LOOK, REQUESTS + 1, LOOK):
         total = window(end, int(failed[:end].sum()))
         if gate.per == "unit":
@@ -131,8 +133,11 @@ def promises(rollouts: int) -> Iterator[Promise]:
     gates = (ERRORS, SLOW, AGAINST)
     false = np.isfinite(alarms("twins", rollouts, gates, ALPHA / len(gates), twins)).mean()
     yield Promise("twins rolled back, of all", float(false), most)
-    false = np.isfinite(alarms("sticky", rollouts, (BY_UNIT,), ALPHA, lambda rng: sticky(rng, BY_UNIT))).mean()
-    yield Promise("twins with sticky users, by unit", float(false), most)
+    for workers in (1, 4):
+        found = alarms(
+            "sticky", rollouts, (BY_UNIT,), ALPHA, lambda rng, workers=workers: sticky(rng, BY_UNIT, workers)
+        )
+        yield Promise(f"twins with sticky users, by unit, {workers} workers", float(np.isfinite(found).mean()), most)
     some = max(rollouts // 2 | 1, 3)
     for rate, bound in ((1.0, 3), (0.5, 6), (0.2, 16), (0.05, 150)):
         found = alarms(f"{rate:.0%} errors", some, (ERRORS,), ALPHA, lambda rng, rate=rate: faulty(rng, rate))

@@ -12,7 +12,7 @@ from loadtests.evidence import ALPHA, BY_UNIT, ERRORS, Promise, faulty, first_al
 
 def test_in_small_every_promise_is_kept() -> None:
     measured = list(promises(40))
-    assert len(measured) == 8
+    assert len(measured) == 9
     assert not [promise for promise in measured if not promise.kept]
 
 
