@@ -55,6 +55,7 @@ class Pool:
         self._failures = 0
         self._ejected_until = 0.0
         self._quiet_until = 0.0
+        self._trials = 0  # exchanges that find out whether it still fails
         self.sent = 0
 
     @property
@@ -70,7 +71,7 @@ class Pool:
         """Whether the origin keeps failing. When its time is over, one exchange at a time tries whether it does."""
         if self._failures < self._eject_after:
             return False
-        return monotonic() < self._ejected_until or self.under_way > 0
+        return monotonic() < self._ejected_until or self._trials > 0
 
     async def exchange(self, head: bytes, body: bytes, deadline: float, without_body: bool = False) -> Response:
         """Send one request and wait for the head of its answer. `deadline` is in time.monotonic's seconds.
@@ -78,6 +79,8 @@ class Pool:
         An idle connection that the server closed under the request's hands is tried once more on a new one: only
         where the connection was a reused one and no byte had come back. Raises UpstreamFailed."""
         self.sent += 1
+        trial = self._failures >= self._eject_after
+        self._trials += trial
         try:
             response = await self._exchange(head, body, deadline, without_body)
         except UpstreamBusy:
@@ -85,6 +88,8 @@ class Pool:
         except UpstreamFailed as failure:
             self._failed(monotonic(), failure)
             raise
+        finally:
+            self._trials -= trial
         if self._failures:
             self._failures = 0
             self._ejected_until = 0.0

@@ -392,3 +392,24 @@ def test_the_last_origin_is_asked_even_when_it_keeps_failing(background: Backgro
 
     with refusing() as gone, refusing() as gone_too:
         _upstreams(scene)
+
+
+def test_a_stream_that_lasts_does_not_keep_its_origin_passed_over(background: Background) -> None:
+    """It began before the failures, and says nothing of whether they go on."""
+
+    async def scene(upstreams: Upstreams) -> None:
+        pool = upstreams.pool("champion", origin.origin)
+        stream = await pool.exchange(HEAD, b"hi", pool.loop.time() + PATIENCE)
+        for _ in range(3):
+            with pytest.raises(UpstreamClosed):
+                await _ask(pool)
+        assert pool.ejected
+        async with asyncio.timeout(PATIENCE):
+            while pool.ejected:  # noqa: ASYNC110 - nothing tells when the time of an ejection is over
+                await asyncio.sleep(0.05)
+        assert pool.under_way == 1
+        stream.discard()
+
+    begun = b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nhalf"
+    with Scripted(background, [READ, begun, HANG], [READ, RESET]) as origin:
+        _upstreams(scene)
