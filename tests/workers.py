@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qs
 
+import msgspec
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from proxy import app, snapshot, window
@@ -231,6 +232,12 @@ class Fleet:
 
 def target(version: str, server: Hosted | Scripted | Origin) -> Target:
     return Target(version, (server if isinstance(server, Origin) else server.origin,))
+
+
+def passed_over(port: int, version: str = "40") -> int:
+    """How many servers of a version of model m the worker passes over, as it tells everybody."""
+    told = msgspec.json.decode(call(port, "GET", "/-/health").body)
+    return int(told["models"]["m"]["servers"][version]["passed_over"])
 
 
 class Scene:
