@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import subprocess
@@ -94,7 +95,8 @@ def test_no_marked_field_is_found_anywhere(tmp_path: Path, registered: str, back
     assert [raw for raw in kept if CANARY.encode() in raw] == []
     pairs = json.loads(told)
     assert {pair["headers"]["x-customer"] for pair in pairs} == {"[redacted]"}
-    assert sqlite3.connect(tmp_path / "penstock.db").execute("SELECT count(*) FROM disagreements").fetchone()[0]
+    with contextlib.closing(sqlite3.connect(tmp_path / "penstock.db")) as store:
+        assert store.execute("SELECT count(*) FROM disagreements").fetchone()[0] > 0
 
 
 PAGES = ("/metrics", "/api/status", f"/api/models/{MODEL}")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from proxy.comparison import Answer, Comparison, compare
 from proxy.snapshot import AgreementSpec, Kind
+from tests.proxy.comparison.answers import JSON, json_answer, rows_answer
 from tests.strategies import json_values, specs
 
-JSON = (b"content-type", b"application/json")
 SPEC = AgreementSpec(relative=0.01, absolute=0.001)
 EXACT = AgreementSpec(relative=0, absolute=0)
 
@@ -31,17 +31,9 @@ fields = st.lists(
 )
 bodies = st.none() | st.binary(max_size=60) | json_values.map(json.dumps).map(str.encode)
 answers = st.builds(Answer, statuses, fields, bodies)
-readable = json_values.map(lambda value: _json({"predictions": value}))
+readable = json_values.map(lambda value: json_answer({"predictions": value}))
 numbers = st.lists(st.floats() | st.integers() | st.none() | st.booleans(), max_size=6)
 plain = st.builds(AgreementSpec, st.floats(0, 10), st.floats(0, 10))
-
-
-def _json(document: object, status: int = 200) -> Answer:
-    return Answer(status, [JSON], json.dumps(document).encode())
-
-
-def _rows(*rows: object) -> Answer:
-    return _json({"predictions": rows})
 
 
 def _lawful(found: Comparison) -> None:
@@ -59,8 +51,8 @@ def test_any_two_answers_have_a_comparison(one: Answer, other: Answer, spec: Agr
 
 @given(numbers, numbers, specs)
 def test_any_two_rows_of_numbers_have_a_comparison(one: list[object], other: list[object], spec: AgreementSpec) -> None:
-    _lawful(compare(_rows(*one), _rows(*other), spec))
-    _lawful(compare(_rows(one, other), _rows(other, one), spec))
+    _lawful(compare(rows_answer(*one), rows_answer(*other), spec))
+    _lawful(compare(rows_answer(one, other), rows_answer(other, one), spec))
 
 
 @given(answers, specs)
@@ -135,22 +127,22 @@ def test_without_a_relative_tolerance_it_is_symmetric(one: Answer, other: Answer
     ids=str,
 )
 def test_the_first_difference_has_a_name(champion: list[Any], candidate: list[Any], finding: str) -> None:
-    assert compare(_rows(*champion), _rows(*candidate), SPEC).finding == finding
+    assert compare(rows_answer(*champion), rows_answer(*candidate), SPEC).finding == finding
 
 
 def test_the_relative_tolerance_is_that_of_the_champions_answer() -> None:
     spec = AgreementSpec(relative=0.1, absolute=0)
-    assert compare(_rows(100.0), _rows(110.0), spec).finding == ""
-    assert compare(_rows(110.0), _rows(98.0), spec).finding == "number"
+    assert compare(rows_answer(100.0), rows_answer(110.0), spec).finding == ""
+    assert compare(rows_answer(110.0), rows_answer(98.0), spec).finding == "number"
 
 
 def test_rows_and_the_largest_gap_are_counted() -> None:
-    found = compare(_rows(1.0, 2.0, 3.0), _rows(1.5, 2.0, 5.0), SPEC)
+    found = compare(rows_answer(1.0, 2.0, 3.0), rows_answer(1.5, 2.0, 5.0), SPEC)
     assert found == Comparison("number", rows=3, rows_disagreed=2, largest_gap=2.0)
 
 
 def test_a_gap_within_the_tolerance_counts_as_a_gap_too() -> None:
-    found = compare(_rows(100.0), _rows(100.5), SPEC)
+    found = compare(rows_answer(100.0), rows_answer(100.5), SPEC)
     assert (found.finding, found.largest_gap) == ("", 0.5)
 
 
@@ -172,21 +164,21 @@ SAME = [
 @pytest.mark.parametrize("kind", ["auto", "numeric", "probability"])
 def test_one_model_agrees_with_itself_however_it_is_served(one: object, other: object, kind: Kind) -> None:
     spec = AgreementSpec(relative=0, absolute=0, kind=kind, precision="float32")
-    found = compare(_json(one), _json(other), spec, b"/v1/models/m:predict")
+    found = compare(json_answer(one), json_answer(other), spec, b"/v1/models/m:predict")
     assert (found.finding, found.skipped, found.candidate_failure) == ("", "", "")
 
 
 def test_a_declared_number_type_is_not_asked_for_more_than_it_has() -> None:
     half = {"outputs": [{"name": "y", "shape": [1], "datatype": "FP32", "data": [0.10000000149011612]}]}
     double = {"outputs": [{"name": "y", "shape": [1], "datatype": "FP64", "data": [0.1]}]}
-    assert compare(_json(half), _json(double), EXACT).finding == ""
-    assert compare(_json({"predictions": [0.10000000149011612]}), _json(double), EXACT).finding == "number"
+    assert compare(json_answer(half), json_answer(double), EXACT).finding == ""
+    assert compare(json_answer({"predictions": [0.10000000149011612]}), json_answer(double), EXACT).finding == "number"
 
 
 def test_a_v2_answer_is_matched_by_name() -> None:
     a = {"name": "a", "shape": [1], "datatype": "INT64", "data": [1]}
     b = {"name": "b", "shape": [1], "datatype": "INT64", "data": [2]}
-    assert compare(_json({"outputs": [a, b]}), _json({"outputs": [b, a]}), EXACT).finding == ""
+    assert compare(json_answer({"outputs": [a, b]}), json_answer({"outputs": [b, a]}), EXACT).finding == ""
 
 
 # Kinds
@@ -229,36 +221,36 @@ def test_a_v2_answer_is_matched_by_name() -> None:
     ids=str,
 )
 def test_each_kind_has_its_own_measure(kind: Kind, champion: list[Any], candidate: list[Any], finding: str) -> None:
-    found = compare(_rows(*champion), _rows(*candidate), AgreementSpec(kind=kind))
+    found = compare(rows_answer(*champion), rows_answer(*candidate), AgreementSpec(kind=kind))
     assert (found.finding, found.skipped) == (finding, "")
 
 
 def test_a_vector_of_probabilities_is_a_label_where_the_order_of_the_classes_is_declared() -> None:
     spec = AgreementSpec(kind="label", classes=("cat", "dog"))
-    assert compare(_rows("dog", "cat"), _rows([0.2, 0.8], [0.7, 0.3]), spec).finding == ""
-    assert compare(_rows("dog", "cat"), _rows([0.6, 0.4], [0.7, 0.3]), spec).rows_disagreed == 1
-    assert compare(_rows([0.2, 0.8]), _rows([0.4, 0.6]), spec).finding == ""
+    assert compare(rows_answer("dog", "cat"), rows_answer([0.2, 0.8], [0.7, 0.3]), spec).finding == ""
+    assert compare(rows_answer("dog", "cat"), rows_answer([0.6, 0.4], [0.7, 0.3]), spec).rows_disagreed == 1
+    assert compare(rows_answer([0.2, 0.8]), rows_answer([0.4, 0.6]), spec).finding == ""
 
 
 def test_a_ranking_is_judged_by_its_first_places_alone() -> None:
     spec = AgreementSpec(kind="ranking", top_k=2, min_overlap=1.0)
-    assert compare(_rows(["a", "b", "c", "d"]), _rows(["a", "b", "d"]), spec).finding == ""
-    assert compare(_rows(["a", "b", "c", "d"]), _rows(["a", "c", "b"]), spec).finding == "overlap"
+    assert compare(rows_answer(["a", "b", "c", "d"]), rows_answer(["a", "b", "d"]), spec).finding == ""
+    assert compare(rows_answer(["a", "b", "c", "d"]), rows_answer(["a", "c", "b"]), spec).finding == "overlap"
 
 
 def test_what_is_to_be_ignored_is_left_out_wherever_it_stands() -> None:
     spec = AgreementSpec(kind="json", ignore=("id", "meta.at", "parts.*.ms", "items.key"))
     one = {"id": 1, "meta": {"at": 5, "v": 1}, "parts": {"a": {"ms": 1}}, "items": [{"key": 1, "x": 2}]}
     other = {"id": 2, "meta": {"at": 6, "v": 1}, "parts": {"a": {"ms": 2}}, "items": [{"key": 3, "x": 2}]}
-    assert compare(_json(one), _json(other), spec).finding == ""
-    assert compare(_json(one), _json(other | {"meta": {"at": 6, "v": 2}}), spec).finding == "label"
-    assert compare(_json(one), _json(other), AgreementSpec(kind="json")).finding == "label"
+    assert compare(json_answer(one), json_answer(other), spec).finding == ""
+    assert compare(json_answer(one), json_answer(other | {"meta": {"at": 6, "v": 2}}), spec).finding == "label"
+    assert compare(json_answer(one), json_answer(other), AgreementSpec(kind="json")).finding == "label"
 
 
 def _chat(content: str | None, calls: list[tuple[str, str]] = [], created: int = 0) -> Answer:  # noqa: B006
     made = [{"id": f"c{created}", "function": {"name": name, "arguments": told}} for name, told in calls]
     message = {"role": "assistant", "content": content, "tool_calls": made}
-    return _json({"id": f"x{created}", "created": created, "choices": [{"index": 0, "message": message}]})
+    return json_answer({"id": f"x{created}", "created": created, "choices": [{"index": 0, "message": message}]})
 
 
 def test_chats_are_compared_by_what_is_said_and_called() -> None:
@@ -276,7 +268,7 @@ def test_chats_are_compared_by_what_is_said_and_called() -> None:
 def test_one_label_in_a_hundred_is_ten_rows_of_a_thousand() -> None:
     champion = [row % 7 for row in range(1000)]
     candidate = [(label + 1) % 7 if row % 100 == 3 else label for row, label in enumerate(champion)]
-    found = compare(_rows(*champion), _rows(*candidate), AgreementSpec(kind="label"))
+    found = compare(rows_answer(*champion), rows_answer(*candidate), AgreementSpec(kind="label"))
     assert (found.finding, found.rows_disagreed, found.rows) == ("label", 10, 1000)
 
 
@@ -284,12 +276,12 @@ def test_one_label_in_a_hundred_is_ten_rows_of_a_thousand() -> None:
 def test_a_shift_of_two_hundredths_is_found_and_measured(kind: Kind) -> None:
     champion = [[row / 1000, 1 - row / 1000] for row in range(100, 900)]
     candidate = [[p + 0.02, q - 0.02] for p, q in champion]
-    found = compare(_rows(*champion), _rows(*candidate), AgreementSpec(0.0, 0.001, kind=kind))
+    found = compare(rows_answer(*champion), rows_answer(*candidate), AgreementSpec(0.0, 0.001, kind=kind))
     assert found.rows_disagreed == 800
     assert found.largest_gap == pytest.approx(0.02)
     flips = [abs(p - 0.49) < 0.0099 for p, _ in champion]
     exact = AgreementSpec(0.0, 0.03, kind=kind)
-    assert compare(_rows(*champion), _rows(*candidate), exact).rows_disagreed == pytest.approx(
+    assert compare(rows_answer(*champion), rows_answer(*candidate), exact).rows_disagreed == pytest.approx(
         sum(flips) if kind == "probability" else 0, abs=2
     )
 
@@ -297,14 +289,14 @@ def test_a_shift_of_two_hundredths_is_found_and_measured(kind: Kind) -> None:
 def test_no_number_for_one_category_is_a_failure_by_name() -> None:
     champion = [0.25 * (row % 4) for row in range(100)]
     candidate = [math.nan if row % 4 == 2 else value for row, value in enumerate(champion)]
-    found = compare(_rows(*champion), _rows(*candidate), SPEC)
+    found = compare(rows_answer(*champion), rows_answer(*candidate), SPEC)
     assert (found.finding, found.rows_disagreed, found.candidate_failure) == ("new_nan", 25, "new_nan")
 
 
 def test_swapped_columns_are_found_in_every_row() -> None:
     champion = [{"low": float(row), "high": row + 5.0} for row in range(50)]
     candidate = [{"low": row["high"], "high": row["low"]} for row in champion]
-    found = compare(_rows(*champion), _rows(*candidate), SPEC)
+    found = compare(rows_answer(*champion), rows_answer(*candidate), SPEC)
     assert (found.finding, found.rows_disagreed, found.largest_gap) == ("number", 50, 5.0)
 
 
@@ -312,7 +304,7 @@ def test_swapped_columns_are_found_in_every_row() -> None:
 
 
 def _embedded(vectors: list[list[float]]) -> Answer:
-    return _json({"data": [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]})
+    return json_answer({"data": [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]})
 
 
 SPACE = [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [-1.0, 0.0], [-0.9, 0.1]]
@@ -335,99 +327,3 @@ def test_a_pair_of_embeddings_has_no_neighbours_but_may_agree() -> None:
 
 
 # Answers that failed all the same
-
-
-def _stream(data: bytes) -> Answer:
-    return Answer(200, [(b"content-type", b"text/event-stream")], b"data: %b\n\n" % data)
-
-
-@pytest.mark.parametrize(
-    ("candidate", "failure"),
-    [
-        (_json({}, status=400), "status_4xx"),
-        (_json({"error": "CUDA out of memory"}), "error_in_200"),
-        (_rows(math.nan, 1.0), "new_nan"),
-        (_rows(9.0, None), "new_nan"),
-        (_rows(1.0), "changed_shape"),
-        (_rows([1.0, 2.0], [1.0, 2.0]), ""),
-        (Answer(200, [JSON], b'{"predic'), "unreadable"),
-        (Answer(200, [(b"content-type", b"text/html")], b"<h1>Sign in</h1>"), "unreadable"),
-        (_stream(b'{"error": "no"}'), "error_in_stream"),
-        (
-            Answer(
-                200, [(b"content-type", b"text/event-stream")], b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
-            ),
-            "truncated_stream",
-        ),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_success_in_name_can_be_a_failure(candidate: Answer, failure: str) -> None:
-    found = compare(_rows(1.0, 1.0), candidate, SPEC)
-    assert (found.candidate_failure, found.champion_failure) == (failure, "")
-
-
-def test_vectors_of_another_length_are_a_failure_where_the_protocol_promises_rows() -> None:
-    one, other = [[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]]
-    assert compare(_rows(*one), _rows(*other), SPEC).candidate_failure == "changed_shape"
-    assert compare(_json(one), _json(other), SPEC).candidate_failure == ""
-
-
-def test_the_champions_errors_are_its_own() -> None:
-    found = compare(_json({"error": "no"}), _rows(1.0), SPEC)
-    assert found == Comparison(skipped="not_both_succeeded", champion_failure="error_in_200")
-    found = compare(_json({"error": "no"}), _json({"error": "neither"}), SPEC)
-    assert (found.champion_failure, found.candidate_failure) == ("error_in_200", "error_in_200")
-
-
-def test_not_a_number_on_both_sides_is_no_failure() -> None:
-    assert compare(_rows(math.nan, 1.0), _rows(math.nan, 2.0), SPEC).candidate_failure == ""
-
-
-# What is not compared
-
-
-@pytest.mark.parametrize(
-    ("champion", "candidate", "skipped"),
-    [
-        (_rows(1.0), _json({}, status=500), "not_both_succeeded"),
-        (_json({}, status=404), _rows(1.0), "not_both_succeeded"),
-        (_rows(1.0), Answer(200, [JSON], None), "body_too_large"),
-        (_rows(1.0), Answer(200, [JSON, (b"content-encoding", b"compress")], b"zzz"), "encoding_unsupported"),
-        (Answer(200, [(b"content-type", b"text/csv")], b"1.0"), _rows(1.0), "not_json"),
-        (Answer(200, [JSON], b"{"), _rows(1.0), "malformed_json"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_cannot_be_compared_says_why(champion: Answer, candidate: Answer, skipped: str) -> None:
-    assert compare(champion, candidate, SPEC) == Comparison(skipped=skipped)
-
-
-def test_the_same_bytes_in_the_same_encoding_agree_unread() -> None:
-    answer = Answer(200, [(b"content-type", b"image/png"), (b"content-encoding", b"gzip")], b"\x89PNG")
-    assert compare(answer, answer, EXACT) == Comparison()
-
-
-@pytest.mark.parametrize("depth", [100, 300, 600, 900, 5_000])
-def test_answers_nested_beyond_reason_are_not_compared_or_agree(depth: int) -> None:
-    nested = Answer(200, [JSON], b"[" * depth + b"]" * depth)
-    spaced = Answer(200, [JSON], b" " + (nested.body or b""))
-    assert compare(nested, spaced, SPEC).finding == ""
-
-
-@pytest.mark.parametrize(
-    ("champion", "candidate", "failure"),
-    [
-        ([0.1 * n for n in range(10)], [0.5] * 10, "constant_output"),
-        ([[0.1 * n, 1 - 0.1 * n] for n in range(10)], [[0.5, 0.5]] * 10, "constant_output"),
-        (["a", "b", "c", "d"] * 2, ["a"] * 8, "constant_output"),
-        ([0.1 * n for n in range(10)], [0.5] * 9 + [0.6], ""),
-        ([0] * 9 + [1], [0] * 10, ""),
-        ([0.1 * n for n in range(5)], [0.5] * 5, ""),
-    ],
-    ids=["numbers", "vectors", "labels", "not quite", "a rare label", "a small batch"],
-)
-def test_one_answer_to_every_instance_is_a_failure(champion: list[Any], candidate: list[Any], failure: str) -> None:
-    found = compare(_rows(*champion), _rows(*candidate), SPEC)
-    assert found.candidate_failure == failure
-    assert found.finding == (failure or found.finding) != ""
