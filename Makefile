@@ -162,4 +162,5 @@ $(VENV)/uv/bin/uv:
 
 .PHONY: docs
 docs: $(INSTALLED) ## Write the pages of docs/ anew that come from the code
-	@$(BIN)/python -c "from tests.gates.test_metrics_documented import write; write()"
+	@$(BIN)/python -c "from tests.gates import test_metrics_documented as metrics, test_reference as reference; \
+		metrics.write(); reference.write()"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gates.cli import run
+from gates.settings import load
 
 ROOT = Path(__file__).parents[2]
 SEEDS = (ROOT / "docs" / "seeds.md").read_text()
@@ -22,10 +23,10 @@ def test_every_row_names_a_test_that_is_there() -> None:
         assert all((ROOT / "tests" / file).is_file() for file in named), row
 
 
-@pytest.mark.parametrize("document", ["seeds.md", "promotion.md"])
+@pytest.mark.parametrize("document", ["seeds.md", "promotion.md", "how-to.md", "tutorial.md", "runbook.md"])
 def test_every_command_and_option_is_there(document: str, capfd: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "docs" / document).read_text()
-    commands = set(re.findall(r"`penstock ((?:(?:gate|registry|config|audit) )?[a-z]+)([^`]*)`", text))
+    commands = set(re.findall(r"`penstock ((?:(?:gate|registry|config|audit|token|alerts) )?[a-z]+)([^`]*)`", text))
     assert commands
     for words, rest in sorted(commands):
         assert run([*words.split(), "--help"]) == 0, words
@@ -34,7 +35,25 @@ def test_every_command_and_option_is_there(document: str, capfd: pytest.CaptureF
             assert option in shown, f"penstock {words} has no {option}"
 
 
-@pytest.mark.parametrize("document", ["seeds.md", "promotion.md"])
+@pytest.mark.parametrize("document", [page.name for page in (ROOT / "docs").glob("*.md")])
 def test_every_link_leads_somewhere(document: str) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "docs" / document).read_text()):
         assert (ROOT / "docs" / target).exists(), target
+
+
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"(?s)```{language}\n(.*?)```", (ROOT / "docs" / document).read_text())
+
+
+def test_the_tutorials_files_are_sound(tmp_path: Path) -> None:
+    (server,), (configuration,) = blocks("tutorial.md", "python"), blocks("tutorial.md", "yaml")
+    compile(server, "server.py", "exec")
+    (tmp_path / "penstock.yaml").write_text(configuration)
+    (model,) = load(tmp_path / "penstock.yaml").models
+    assert [step.share_bp for step in model.plan.steps] == [1_000, 5_000, 10_000]
+
+
+@pytest.mark.parametrize("number", range(len(blocks("how-to.md", "yaml"))))
+def test_the_sections_of_the_how_to_are_sound(tmp_path: Path, number: int) -> None:
+    (tmp_path / "penstock.yaml").write_text("models: {}\n" + blocks("how-to.md", "yaml")[number])
+    load(tmp_path / "penstock.yaml")
