@@ -158,7 +158,7 @@ def _comparisons(windows: Mapping[str, Window]) -> Iterator[Metric]:
     yield from (pairs, copies, fallbacks)
 
 
-def _rollouts(models: Iterable[ModelStatus]) -> Iterator[Metric]:
+def _rollouts(models: Sequence[ModelStatus]) -> Iterator[Metric]:
     percent = GaugeMetricFamily("penstock_ramp_percent", "The candidate's share of the traffic.", labels=("model",))
     phase = GaugeMetricFamily("penstock_phase", "1 for the phase of the rollout.", labels=("model", "phase"))
     verdict = GaugeMetricFamily("penstock_gate_verdict", "1 for the verdict.", labels=("model", "gate", "verdict"))
@@ -186,6 +186,37 @@ def _rollouts(models: Iterable[ModelStatus]) -> Iterator[Metric]:
             if gate.value is not None:
                 value.add_metric(labels, gate.value)
     yield from (percent, phase, lights, verdict, progress, value, limit)
+    yield from _likeness(models)
+
+
+def _likeness(models: Iterable[ModelStatus]) -> Iterator[Metric]:
+    """How far the answers of the present stage can be laid side by side, and how they are distributed. The columns of
+    answers are no labels: they are a model's to name."""
+    coverage = GaugeMetricFamily(
+        "penstock_agreement_coverage", "Share, 0 to 1, of the comparable pairs that were compared.", labels=("model",)
+    )
+    noise = GaugeMetricFamily(
+        "penstock_agreement_noise",
+        "Share, 0 to 1, of the probes that the champion answers otherwise.",
+        labels=("model",),
+    )
+    drift = GaugeMetricFamily(
+        "penstock_output_drift", "Population stability index of the column that differs most.", labels=("model",)
+    )
+    for status in models:
+        if status.rollout is None:
+            continue
+        agreement, indices = (
+            status.rollout.agreement,
+            [one.psi for one in status.rollout.outputs if one.psi is not None],
+        )
+        if agreement.coverage is not None:
+            coverage.add_metric((status.model,), agreement.coverage)
+        if agreement.noise is not None:
+            noise.add_metric((status.model,), 1 - agreement.noise)
+        if indices:
+            drift.add_metric((status.model,), max(indices))
+    yield from (coverage, noise, drift)
 
 
 def _one_hot(family: GaugeMetricFamily, labels: tuple[str, ...], kinds: type[StrEnum], present: StrEnum) -> None:

@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gates.drift import psi
 from gates.metrics import BOUNDS, Metrics
 from gates.phases import Event
 from proxy.comparison import Comparison
+from proxy.outputs import OutputTally
 from proxy.snapshot import Phase
 from proxy.window import Push, Sample, Window
 from tests.control import MODEL, Desk, in_loop, model_settings
@@ -77,6 +79,26 @@ async def test_drops_fallbacks_and_skipped_pairs_are_told() -> None:
         assert value(series, "fallbacks_total", model=MODEL) == 4
         assert value(series, "shadow_total", model=MODEL, outcome="dropped_in_flight") == 1
         assert value(series, "comparisons_total", model=MODEL, outcome="skipped") == 1
+
+
+@in_loop
+async def test_coverage_noise_and_drift_are_told_without_the_answers_own_names() -> None:
+    async with Desk() as desk:
+        worker = desk.worker()
+        await worker.poll()
+        window = worker.window()
+        for comparison in (*[Comparison()] * 3, Comparison(skipped="cpu_budget")):
+            window.agreement.observe(comparison)
+        for comparison in (*[Comparison()] * 4, Comparison("label", rows=1, rows_disagreed=1)):
+            window.noise.observe(comparison)
+        ours, theirs = OutputTally(labels={"jane": 80, "joe": 20}), OutputTally(labels={"jane": 60, "joe": 40})
+        window.champion_outputs["secret"], window.candidate_outputs["secret"] = ours, theirs
+        await desk.wait(1, worker)
+        series = scraped(desk)
+        assert value(series, "agreement_coverage", model=MODEL) == 0.75
+        assert value(series, "agreement_noise", model=MODEL) == pytest.approx(0.2)
+        assert value(series, "output_drift", model=MODEL) == pytest.approx(psi(ours, theirs))
+        assert not [key for key in series if "jane" in str(key) or "secret" in str(key)]
 
 
 @in_loop

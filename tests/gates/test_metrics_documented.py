@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
 from gates.metrics import Metrics
+from proxy.comparison import Comparison
+from proxy.outputs import OutputTally
 from tests.control import Desk, in_loop
 from tests.fakes import FakeRegistry
 from tests.gates.controller.test_errands import errands_at
@@ -31,7 +33,10 @@ async def metrics() -> list[Metric]:
         worker = desk.worker()
         await worker.poll()
         worker.traffic(100, failures=1, differing=1)
-        worker.window().shadow.drop("in_flight")
+        window = worker.window()
+        window.shadow.drop("in_flight")
+        window.noise.observe(Comparison())
+        window.champion_outputs[""] = window.candidate_outputs[""] = OutputTally(labels={"yes": 30, "no": 30})
         await desk.wait(2, worker)
         registry = CollectorRegistry()
         registry.register(
