@@ -59,7 +59,8 @@ function found(status) {
 function lost(reason) {
   connection("lost", "connection lost");
   at("lost").hidden = false;
-  at("lost").textContent = `Connection lost: ${reason}. What you see is how things stood at ${heard}. Trying again; traffic is served all the same.`;
+  at("lost").textContent =
+    `Connection lost: ${reason}. What you see is how things stood at ${heard}. Trying again; traffic is served all the same.`;
   at("main").dataset.stale = "";
 }
 
@@ -76,7 +77,8 @@ function refused(error, view) {
 /** Who looks, and with what rights; the buttons are those that the rights allow. */
 async function enter() {
   const who = await get("api/session").catch(() => null);
-  at("who").replaceChildren(...(who?.required ? [`${who.name} · ${who.roles.map(words).join(", ")}`, h("button", { type: "button", class: "quiet", onclick: leave }, "Log out")] : []));
+  const out = h("button", { type: "button", class: "quiet", onclick: leave }, "Log out");
+  at("who").replaceChildren(...(who?.required ? [`${who.name} · ${who.roles.map(words).join(", ")}`, out] : []));
   open(who);
 }
 

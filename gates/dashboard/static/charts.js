@@ -57,8 +57,9 @@ let library = null;
 function plotly() {
   library ??= new Promise((resolve, reject) => {
     document.head.append(h("meta", { id: MAP_STYLES }));
-    const script = h("script", { src: "dashboard/plotly.js", onload: () => resolve(window.Plotly), onerror: () => reject(new Error("the chart library did not load")) });
-    document.head.append(script);
+    const onload = () => resolve(window.Plotly);
+    const onerror = () => reject(new Error("the chart library did not load"));
+    document.head.append(h("script", { src: "dashboard/plotly.js", onload, onerror }));
   });
   return library;
 }
@@ -127,9 +128,10 @@ class Figure {
     this.#points = points;
     const newest = Object.entries(lines).map(([name, line]) => [name, line, points.length ? line.of(points.at(-1)) : null]);
     const used = newest.filter(([, line]) => points.some((point) => line.of(point)) || line === newest[0][1]);
-    this.#caption.replaceChildren(...used.map(([name, line, value]) =>
-      h("li", {}, h("span", { class: `key ${line.color} ${line.dash ?? ""}`, "aria-hidden": "true" }), name, " ", h("b", {}, value === null ? "–" : read(value)))));
-    this.#place.setAttribute("aria-label", `${title}: ${used.map(([name, , value]) => `${name} ${value === null ? "none" : read(value)}`).join(", ")}`);
+    const told = used.map(([name, line, value]) => ({ name, line, value: value === null ? "–" : read(value) }));
+    this.#caption.replaceChildren(...told.map(({ name, line, value }) =>
+      h("li", {}, h("span", { class: `key ${line.color} ${line.dash ?? ""}`, "aria-hidden": "true" }), name, " ", h("b", {}, value))));
+    this.#place.setAttribute("aria-label", `${title}: ${told.map(({ name, value }) => `${name} ${value}`).join(", ")}`);
     this.#tabulate();
     const library = await plotly();
     if (!this.#closed) await library.react(this.#place, traces(this.#chart, points), layout(this.#chart, points, rollout), OPTIONS);
@@ -160,10 +162,14 @@ export async function bars(place, rows) {
   const library = await plotly();
   if (!place.isConnected) return;
   const x = rows.map(([name]) => name);
-  const arm = (name, at) => ({ type: "bar", name, x, y: rows.map((row) => 100 * row[at]), marker: { color: colour(name) }, hovertemplate: "%{y:.3~g} %" });
+  const arm = (name, at) => (
+    { type: "bar", name, x, y: rows.map((row) => 100 * row[at]), marker: { color: colour(name) }, hovertemplate: "%{y:.3~g} %" }
+  );
   const axis = axisOf();
   await library.react(place, [arm("champion", 1), arm("candidate", 2)], {
-    ...frame(), barmode: "group", bargap: rows.length < 6 ? 0.5 : 0.15, xaxis: { ...axis, type: "category", nticks: 6, tickangle: 0, showgrid: false }, yaxis: { ...axis, ticksuffix: " %", nticks: 4, rangemode: "tozero" },
+    ...frame(), barmode: "group", bargap: rows.length < 6 ? 0.5 : 0.15,
+    xaxis: { ...axis, type: "category", nticks: 6, tickangle: 0, showgrid: false },
+    yaxis: { ...axis, ticksuffix: " %", nticks: 4, rangemode: "tozero" },
   }, OPTIONS);
 }
 
@@ -182,26 +188,34 @@ function traces({ lines, band }, points) {
   ];
   return [
     ...(fill || []),
-    ...Object.entries(lines).map(([name, { color, dash, of }]) => (
-      { x, y: points.map(of), name, mode: "lines", line: { color: colour(color), width: 2, dash: dash ?? "solid" }, connectgaps: false, hovertemplate: "%{y:.4~g}" }
-    )),
+    ...Object.entries(lines).map(([name, { color, dash, of }]) => {
+      const line = { color: colour(color), width: 2, dash: dash ?? "solid" };
+      return { x, y: points.map(of), name, mode: "lines", line, connectgaps: false, hovertemplate: "%{y:.4~g}" };
+    }),
   ];
 }
 
-function layout({ lines, band, floor, ceiling, least }, points, rollout) {
-  const values = points.flatMap((point) => [...Object.values(lines).map((line) => line.of(point)), ...(band ? [band.low(point)] : [])]).filter((value) => value !== null);
-  const range = floor === 0
-    ? [0, Math.max(least ?? 0, ...values) * 1.1 || 1]
-    : [Math.max(Math.min(ceiling - 1, ...values) - 1, 0), ceiling + (ceiling - Math.min(ceiling - 1, ...values)) * 0.06];
+function layout(chart, points, rollout) {
   const axis = axisOf();
+  const begun = changes(points);
+  const mark = { yref: "paper", y0: 0, y1: 1, line: { color: colour("line"), width: 1 } };
+  const label = { y: 1, yref: "paper", xanchor: "left", yanchor: "top", showarrow: false, font: { size: 10, color: colour("quiet") } };
   return {
     ...frame(),
-    xaxis: { ...axis, type: "date", nticks: 5, showgrid: false, tickformat: tickFormat(points) }, yaxis: { ...axis, range, nticks: 5 },
-    shapes: changes(points).map(({ at }) => ({ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { color: colour("line"), width: 1 } })),
-    annotations: changes(points).slice(-8).map(({ at, position }) => (
-      { x: at, y: 1, yref: "paper", xanchor: "left", yanchor: "top", showarrow: false, text: rollout.stages[position]?.name ?? "", font: { size: 10, color: colour("quiet") } }
-    )),
+    xaxis: { ...axis, type: "date", nticks: 5, showgrid: false, tickformat: tickFormat(points) },
+    yaxis: { ...axis, range: range(chart, points), nticks: 5 },
+    shapes: begun.map(({ at }) => ({ ...mark, type: "line", x0: at, x1: at })),
+    annotations: begun.slice(-8).map(({ at, position }) => ({ ...label, x: at, text: rollout.stages[position]?.name ?? "" })),
   };
+}
+
+/** From the floor up to a little above all there is, or from the ceiling down to a little below. */
+function range({ lines, band, floor, ceiling, least }, points) {
+  const drawn = [...Object.values(lines).map((line) => line.of), ...(band ? [band.low] : [])];
+  const values = points.flatMap((point) => drawn.map((of) => of(point))).filter((value) => value !== null);
+  if (floor === 0) return [0, Math.max(least ?? 0, ...values) * 1.1 || 1];
+  const lowest = Math.min(ceiling - 1, ...values);
+  return [Math.max(lowest - 1, 0), ceiling + (ceiling - lowest) * 0.06];
 }
 
 const axisOf = () => ({ color: colour("quiet"), gridcolor: colour("line"), zeroline: false, fixedrange: true, tickfont: { size: 11 } });

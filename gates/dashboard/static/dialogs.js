@@ -12,7 +12,8 @@ export function askForReason({ title, does, label, kind, known, override }, send
 
 /** Ask for a candidate, and why it is tried. */
 export function askForStart({ model, known }, send) {
-  const candidate = field("candidate", "Candidate", "A version that the configuration serves, or an alias such as @challenger.", h("input", { required: true }));
+  const hint = "A version that the configuration serves, or an alias such as @challenger.";
+  const candidate = field("candidate", "Candidate", hint, h("input", { required: true }));
   const does = "Copies of the traffic come first: its answers are compared, and reach nobody.";
   const fields = [candidate, reasonField(), !known && nameField(), check("override", "Whatever the cool-down after a rollback")];
   open({ title: `Start a rollout of ${model}`, does, label: "Start", kind: "first" }, fields, send);
@@ -20,12 +21,16 @@ export function askForStart({ model, known }, send) {
 
 /** Ask for a token; `send` gets { token }. */
 export function askForToken(send) {
-  const token = field("token", "Token", "It is shown once; a cookie, which no script can read, stands for it until you log out.", h("input", { type: "password", required: true, autocomplete: "current-password" }));
+  const hint = "It is shown once; a cookie, which no script can read, stands for it until you log out.";
+  const input = h("input", { type: "password", required: true, autocomplete: "current-password" });
+  const token = field("token", "Token", hint, input);
   open({ title: "Log in", does: "This control plane asks who you are.", label: "Log in", kind: "first" }, [token], send);
 }
 
-const reasonField = () =>
-  field("reason", "Reason", "It stands in the record, for whoever reads it later.", h("textarea", { rows: 3, required: true, maxlength: 2000 }));
+function reasonField() {
+  const input = h("textarea", { rows: 3, required: true, maxlength: 2000 });
+  return field("reason", "Reason", "It stands in the record, for whoever reads it later.", input);
+}
 
 function nameField() {
   const input = h("input", { value: localStorage.getItem(NAME) ?? "", maxlength: 200, autocomplete: "name" });

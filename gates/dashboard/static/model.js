@@ -21,6 +21,7 @@ export class ModelView {
   #slices = new Slices();
   #disagreements;
   #timeline;
+  #ofRollout;
   #actions;
   #head = h("div", { class: "head" });
   #stand = h("div", { class: "stand" });
@@ -35,6 +36,7 @@ export class ModelView {
     this.#disagreements = new Disagreements(model);
     this.#timeline = new Timeline(model);
     this.#actions = new Actions(model, who);
+    this.#ofRollout = [this.#climb, this.#gates, this.#lanes, this.#charts, this.#outputs, this.#slices, this.#disagreements];
     this.element = h("div", { class: "one" },
       h("p", { class: "crumbs" }, h("a", { href: "#" }, "All models")),
       h("div", { class: "row top" }, this.#head, this.#actions.element),
@@ -57,7 +59,7 @@ export class ModelView {
     this.#actions.show(model);
     this.#timeline.show(`${status.generation}`);
     this.#announce(model);
-    for (const { element } of [this.#climb, this.#gates, this.#lanes, this.#charts, this.#outputs, this.#slices, this.#disagreements]) element.hidden = !rollout;
+    for (const { element } of this.#ofRollout) element.hidden = !rollout;
     if (!rollout) return;
     fill(this.#climb.place, [rollout.stages, rollout.phase, rollout.position], () => climb(rollout));
     inView(this.#climb.place);

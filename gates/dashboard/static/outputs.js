@@ -59,7 +59,8 @@ class Column {
 
   constructor(name) {
     this.#title = name || "the output";
-    this.#table = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Distribution of ${this.#title}, as a table` });
+    const label = `Distribution of ${this.#title}, as a table`;
+    this.#table = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label });
     this.element = h("figure", {},
       h("figcaption", {}, h("h3", {}, this.#title), this.#told), this.#plot,
       h("details", { class: "points" }, h("summary", {}, "As a table"), this.#table));
@@ -68,7 +69,8 @@ class Column {
   draw(column) {
     const [champion, candidate] = column.counted;
     const drift = words(column);
-    this.#plot.setAttribute("aria-label", `Distribution of ${this.#title}: ${drift}; ${count(champion)} values of the champion, ${count(candidate)} of the candidate`);
+    const values = `${count(champion)} values of the champion, ${count(candidate)} of the candidate`;
+    this.#plot.setAttribute("aria-label", `Distribution of ${this.#title}: ${drift}; ${values}`);
     fill(this.#told, [drift, champion, candidate], () => [
       h("p", { class: column.constant || column.psi > 0.25 ? "bad" : "note" }, drift),
       h("ul", { class: "caption" },
