@@ -19,6 +19,8 @@ from gates.promotion.report import Report
 from gates.status import ControlStatus, ModelStatus
 
 TIMEOUT_SECONDS = 10.0
+START_SECONDS = 120.0
+"""For a rollout's start: its offline gates read both models' files first."""
 _STATUS = "/api/status"
 
 T = TypeVar("T")
@@ -66,7 +68,7 @@ class ControlClient:
     def start(self, name: str, candidate: str, by: str, reason: str, override: bool = False) -> ModelStatus:
         """Returns how the model stands from now on; `override` passes over the cool-down after a rollback."""
         body = {"candidate": candidate, "by": by, "reason": reason}
-        return self._post(_path(name) + "/rollout", body | ({"override": True} if override else {}))
+        return self._post(_path(name) + "/rollout", body | ({"override": True} if override else {}), START_SECONDS)
 
     def ask(self, name: str, wish: str, by: str, reason: str) -> ModelStatus:
         """`wish` is advance, pause, resume, rollback or promote; a rollback needs a reason. Returns as `start` does."""
@@ -110,8 +112,8 @@ class ControlClient:
     def _get(self, path: str, answer: type[T]) -> T:
         return self._decoded(self._exchange("GET", path), answer)
 
-    def _post(self, path: str, body: Mapping[str, object]) -> ModelStatus:
-        return self._decoded(self._exchange("POST", path, body), ModelStatus)
+    def _post(self, path: str, body: Mapping[str, object], seconds: float | None = None) -> ModelStatus:
+        return self._decoded(self._exchange("POST", path, body, seconds), ModelStatus)
 
     def _decoded(self, response: httpx2.Response, answer: type[T]) -> T:
         try:
@@ -119,9 +121,12 @@ class ControlClient:
         except ValueError as error:
             raise self._stranger(f"this version cannot read its answer: {error}") from None
 
-    def _exchange(self, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx2.Response:
+    def _exchange(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, seconds: float | None = None
+    ) -> httpx2.Response:
+        timeout = self._http.timeout if seconds is None else httpx2.Timeout(seconds)
         try:
-            response = self._http.request(method, self._url + path, json=body)
+            response = self._http.request(method, self._url + path, json=body, timeout=timeout)
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
             raise ControlFailed(f"{self._url} is no address: --control takes http://HOST:PORT", Exit.USAGE) from None
         except httpx2.TimeoutException:

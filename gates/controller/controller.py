@@ -90,9 +90,7 @@ class Controller:
         self._unresolved = asyncio.Event()
         self._configuring = asyncio.Lock()
         self._steering = Steering(settings, store, clock, registry is not None)
-        self.promotions = Promotions(
-            self._steering, clock, outcomes, versions, self.registry_calls, self._model, self._version
-        )
+        self.promotions = Promotions(self._steering, clock, outcomes, versions, self._model, self._version)
         self._casebook = Casebook(self._steering.book, lambda: self._models)
 
     # its life

@@ -46,6 +46,7 @@ class Outcomes:
         self._store = store
         self._calls = DaemonThread("outcomes")
         self._came = asyncio.Event()
+        self._came.set()  # what came before the last process ended may not have been judged
         self._steps: dict[str, tuple[int, list[Step]]] = {}
 
     async def post(self, model: str, outcomes: Sequence[Outcome]) -> Receipt:

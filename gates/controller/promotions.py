@@ -27,7 +27,6 @@ class Promotions:
         clock: Clock,
         outcomes: OutcomeStore | None,
         versions: Versions | None,
-        registry_calls: DaemonThread,
         configured: Callable[[str], ModelSettings],
         resolve: Callable[[str, str], Awaitable[str]],
     ) -> None:
@@ -35,7 +34,8 @@ class Promotions:
         self._steering = steering
         self._clock = clock
         self._outcomes = None if outcomes is None else Outcomes(steering, outcomes)
-        self._gatekeeper = Gatekeeper(steering.book, clock, versions, registry_calls)
+        self._reading = DaemonThread("versions")  # of its own: a model's files take longer than an errand may wait
+        self._gatekeeper = Gatekeeper(steering.book, clock, versions, self._reading)
         self._configured = configured
         self._resolve = resolve
 
@@ -88,6 +88,7 @@ class Promotions:
             await self._outcomes.run(models)
 
     def close(self) -> None:
+        self._reading.shutdown(wait=False)
         if self._outcomes is not None:
             self._outcomes.close()
 

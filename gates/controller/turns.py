@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from gates.controller.record import Inputs, decode_inputs
 from gates.decision import CONTROLLER, Decision
-from gates.phases import CARRYING, Event
-from gates.ports import AuditRow
+from gates.phases import CARRYING, Event, IllegalEvent
+from gates.ports import AuditRow, StoreError
 from gates.promotion.outcomes import Turn
 from gates.promotion.production import ProductionFacts
 from proxy.snapshot import Phase
@@ -24,12 +24,18 @@ class Step:
 
 
 def steps_of(rows: Iterable[AuditRow]) -> Iterator[Step]:
-    """The decisions among a model's audit rows, made again from their record, in the order of the rows."""
+    """The decisions among a model's audit rows, made again from their record, in the order of the rows.
+
+    Raises StoreError for one that cannot be made again: what is guessed about it would be wrong."""
     for row in rows:
         if not row.rollout:
             continue
-        inputs = decode_inputs(row.inputs)
-        decision = inputs.decide()
+        try:
+            inputs = decode_inputs(row.inputs)
+            decision = inputs.decide()
+        except (ValueError, IllegalEvent) as error:
+            cause = f"the record of generation {row.generation} of {row.model} cannot be read: {error}"
+            raise StoreError(cause) from None
         if decision is not None:
             yield Step(row, inputs, decision)
 
