@@ -15,6 +15,7 @@ from gates.plan import Deadline
 from gates.ports import StoreError
 from gates.settings import ModelSettings
 from proxy.snapshot import AgreementSpec, Origin, Phase
+from proxy.window import Window
 from tests.control import GATES, PLAN, Desk, in_loop, model_settings, settings_of
 
 STRICTER = (Gate("errors", "error_rate", 0.01), *GATES[1:])
@@ -194,3 +195,21 @@ async def test_the_slower_of_two_takes_the_change_up_on_top_of_the_others_commit
         await change(one, model_settings(gates=STRICTER))
         assert (one.phase, one.route.ramp_bp) == (Phase.RAMP, 500)
         assert [event for event, _ in decisions(one)] == ["climb", "amend"]
+
+
+@in_loop
+async def test_a_gate_by_unit_judges_the_first_answers_of_the_workers() -> None:
+    """Through the wire: a user who fails all the time is one failure of many users."""
+    by_unit = (Gate("users", "error_rate", 0.05, per="unit"),)
+    async with Desk(model_settings(gates=by_unit)) as desk:
+        worker = desk.worker()
+        await worker.poll()
+        worker.traffic(400, failures=300)
+        firsts = Window()
+        for number in range(200):
+            firsts.candidate_shadow.observe(500 if number == 0 else 200, 0.01)
+        worker.window().firsts = firsts
+        await desk.wait(2, worker)
+        (result,) = desk.rollout.gates
+        assert (result.verdict, result.observations, result.events) == ("PASS", 200, 1)
+        assert desk.rollout.lanes["candidate_shadow"].failures == 300, "what is shown is all"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gates.controller.routes import Unroutable, snapshot_of
+from gates.gate import Gate
 from gates.ports import Serving
 from gates.rollout import Rollout
 from proxy.snapshot import HeaderMatch, HealthProbe, ModelRoute, Phase, Sticky
@@ -96,3 +97,10 @@ def test_what_the_settings_say_of_traffic_is_passed_on() -> None:
 def test_a_version_without_servers_is_named_with_its_remedy() -> None:
     with pytest.raises(Unroutable, match=r"version 7 has no server; add it under models\.fraud_detector\.servers"):
         route(None, Serving(MODEL, "7", "7"))
+
+
+def test_workers_tell_units_apart_while_a_gate_asks_for_it() -> None:
+    gates = (*TERMS.gates, Gate("users", "error_rate", 0.01, per="unit"))
+    asking = replace(ROLLOUT, terms=replace(TERMS, gates=gates))
+    assert [route(rollout).by_unit for rollout in (None, ROLLOUT, asking)] == [False, False, True]
+    assert not route(replace(asking, phase=Phase.ROLLED_BACK)).by_unit
