@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic, thread_time
 
 import msgspec
 
+from proxy.brake import Brake
 from proxy.budget import CpuBudget
 from proxy.comparison import Answer, Comparison, compare
 from proxy.disagreements import Request, finding_of
@@ -24,17 +25,12 @@ from proxy.routing import Assignment, Variant, bucket_of
 from proxy.slices import Places
 from proxy.snapshot import BASIS_POINTS, ModelRoute, Target
 from proxy.strand import Strand
-from proxy.throttle import Lag, Pace, Valve
 from proxy.upstream import Upstreams
 from proxy.window import Answers, Lane, LaneTally, Window
 from proxy.windows import Windows
 
 _LARGE = 64 * 1024
 """Bytes of a pair from which on it is compared in a thread, where it holds up no request."""
-BEAT = 0.05
-"""Seconds between two looks at the loop."""
-LONGEST_LAG = 0.1
-"""Seconds, smoothed, by which the loop may be late before copies are held back."""
 _SHADOW_LANE: dict[Variant, Lane] = {"champion": "champion_shadow", "candidate": "candidate_shadow"}
 
 
@@ -56,12 +52,10 @@ class Copy(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Load:
-    """What one model's copies hold right now, and whether its champion can bear them."""
+    """What one model's copies hold right now."""
 
     copies: int = 0
     bytes: int = 0
-    pace: Pace = field(default_factory=lambda: Pace(monotonic()))
-    valve: Valve = field(default_factory=Valve)
 
 
 class Mirror:
@@ -74,10 +68,7 @@ class Mirror:
         self._loop = asyncio.get_running_loop()
         self._under_way: set[Strand] = set()
         self._emptied = asyncio.Event()
-        self._lag, self._valve = Lag(), Valve()
-        self._heart: asyncio.TimerHandle | None = None
-        self._offered = False  # since the last beat
-        self.throttling = True
+        self.brake = Brake(self._loop)
         self._budget = CpuBudget()
         self._beside = ThreadPoolExecutor(1, "comparison")
 
@@ -93,6 +84,7 @@ class Mirror:
         if load is None:
             load = self._loads[copy.route.model] = _Load()
         size = len(copy.body) + len(copy.served.body or b"")
+        took = copy.first_byte if copy.assignment.variant == "champion" else None
         if load.copies >= policy.max_in_flight:
             tally.drop("in_flight")
         elif load.bytes + size > policy.max_bytes:
@@ -100,7 +92,7 @@ class Mirror:
         elif self._upstreams.none_is_well(_SHADOW_LANE[copy.assignment.shadow_variant], shadow.origins):
             tally.drop("ejected")
             self._miss(copy)
-        elif self.throttling and (reason := self._trouble(copy, load)):
+        elif reason := self.brake.reason(copy.route.model, took):
             tally.drop(reason)
         else:
             tally.sent += 1
@@ -117,26 +109,6 @@ class Mirror:
         if copy.assignment.shadow_variant == "candidate" and not _failed(copy.served):
             self._windows.of(copy.route, copy.first).alone.candidate += 1
 
-    def _trouble(self, copy: Copy, load: _Load) -> str:
-        """Why this copy had better not be sent, "" where nothing speaks against it."""
-        self._offered = True
-        if self._heart is None:
-            self._heart = self._loop.call_later(BEAT, self._beat, monotonic() + BEAT)
-        took = copy.first_byte if copy.assignment.variant == "champion" else None
-        if took is not None and load.pace.observe(took, monotonic()):
-            load.valve.adjust(load.pace.slow)
-        if not self._valve.lets_through():
-            return "loop_lag"
-        return "" if load.valve.lets_through() else "champion_slow"
-
-    def _beat(self, due: float) -> None:
-        """Look how late the loop comes to this, as long as there is something to mirror."""
-        self._lag.observe(monotonic() - due)
-        self._valve.adjust(self._lag.seconds > LONGEST_LAG)
-        going_on = self._offered or self._valve.share < 1
-        self._offered = False
-        self._heart = self._loop.call_later(BEAT, self._beat, monotonic() + BEAT) if going_on else None
-
     def _ended(self, strand: Strand) -> None:
         self._under_way.discard(strand)
         if not self._under_way:
@@ -150,8 +122,7 @@ class Mirror:
                 await asyncio.wait_for(self._emptied.wait(), seconds)
         for strand in list(self._under_way):
             strand.cancel()
-        if self._heart is not None:
-            self._heart.cancel()
+        self.brake.stop()
         self._beside.shutdown(wait=False, cancel_futures=True)
 
     async def _send(self, copy: Copy, shadow: Target, load: _Load, size: int) -> None:
