@@ -2,7 +2,7 @@
 
 import { get, modelPath } from "./api.js";
 
-const MOST = 400; // as many of the last minutes as are kept here
+const MOST = 300; // as many as the control plane keeps of the last minutes
 const FRESH = 15_000; // the whole rollout is asked for anew so often
 
 export class Past {

@@ -64,7 +64,7 @@ def halfway(browser: Browser, scene: Scene) -> None:
     taken(watched, "rollout-light", whole=False)
     watched.page.emulate_media(color_scheme="dark")
     watched.page.wait_for_timeout(500)
-    taken(watched, "rollout-dark")
+    taken(watched, "rollout-dark", whole=False)
 
 
 def ended(browser: Browser, scene: Scene) -> None:
