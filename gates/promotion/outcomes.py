@@ -83,7 +83,7 @@ def join(turns: Sequence[Turn], outcome: Outcome) -> Joined | Unjoined:
 
 
 def _told(turns: Sequence[Turn], place: int, outcome: Outcome) -> Joined | Unjoined:
-    """By the version that the answer named. Just after a change it may have been assigned by the turn before."""
+    """By the version that the answer named, a fallback's champion included."""
     turn = turns[place]
     if not turn.split:
         return "no_split"
