@@ -134,7 +134,7 @@ def amended(rollout: Rollout, amendment: Amendment, generation: int) -> Rollout:
 
 def told(rollout: Rollout, amendment: Amendment) -> str:
     """What the amendment changes, in words."""
-    return "the configuration changed " + ", ".join(_changes(rollout, amendment))
+    return "the configuration changed " + (", ".join(_changes(rollout, amendment)) or "the order of the gates")
 
 
 def _position(rollout: Rollout, amendment: Amendment) -> int:

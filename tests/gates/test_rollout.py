@@ -156,6 +156,7 @@ def test_what_changed_is_told() -> None:
         "the plan, the budget, the share to 7 %, by hand"
     )
     assert told(replace(at(1), by_hand=700), under(TERMS)).endswith("changed the share to that of the plan")
+    assert told(at(1), under(replace(TERMS, gates=GATES[::-1]))).endswith("changed the order of the gates")
 
 
 @pytest.mark.parametrize("values", [{"left": 0.0}, {"left": 1.1}, {"since": 9}, {"since": -1}])
