@@ -8,6 +8,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
@@ -36,8 +38,10 @@ def main() -> int:
         ControlClient(scene.control) as client,
         Traffic(scene.invocations, scene.versions),
     ):
-        rollout(browser, scene, client, scene.versions.candidate, halfway)
-        rollout(browser, scene, client, scene.versions.defective, None)
+        with rollout(client, scene.versions.candidate):
+            halfway(browser, scene)
+        with rollout(client, scene.versions.defective):
+            pass
         time.sleep(4)  # for the pairs on record, and a point or two after the end
         ended(browser, scene)
     return 0
@@ -48,12 +52,12 @@ def prepared(folder: Path) -> Path:
     return folder
 
 
-def rollout(browser: Browser, scene: Scene, client: ControlClient, candidate: str, look: object) -> None:
-    """One of the demo's rollouts, in a thread of its own, and a look at it under way."""
+@contextmanager
+def rollout(client: ControlClient, candidate: str) -> Iterator[None]:
+    """One of the demo's rollouts, in a thread of its own; the block is left when it has ended."""
     running = threading.Thread(target=lambda: trial(client, MODEL, candidate, lambda status: None))
     running.start()
-    if callable(look):
-        look(browser, scene)
+    yield
     running.join()
 
 
