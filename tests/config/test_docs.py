@@ -55,5 +55,7 @@ def test_the_tutorials_files_are_sound(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", range(len(blocks("how-to.md", "yaml"))))
 def test_the_sections_of_the_how_to_are_sound(tmp_path: Path, number: int) -> None:
-    (tmp_path / "penstock.yaml").write_text("models: {}\n" + blocks("how-to.md", "yaml")[number])
+    section = blocks("how-to.md", "yaml")[number]
+    whole = section if "models:" in section else "models: {}\n" + section
+    (tmp_path / "penstock.yaml").write_text(whole)
     load(tmp_path / "penstock.yaml")
