@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -115,7 +116,7 @@ async def measure(way: str, changes: int, folder: Path) -> Result:
     async with _servers() as ports:
         settings = _configuration(state, ports)
         publish(_text(settings, VERSIONS[0]))
-        async with _penstock(file, folder / "log", str(settings["listen"])), _clients(str(settings["listen"])) as seen:
+        async with _penstock(file, folder / "log", str(settings["control"])), _clients(str(settings["listen"])) as seen:
             await _reached(seen, VERSIONS[0])
             times = [await _change(seen, publish, settings, VERSIONS[(turn + 1) % 2]) for turn in range(changes)]
     return Result(changes, seen.requests, tuple(seen.failed), tuple(seen.mixed), tuple(times))
@@ -176,13 +177,14 @@ def _serving(version: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWrit
 
 
 @asynccontextmanager
-async def _penstock(file: Path, log: Path, listen: str) -> AsyncIterator[None]:
+async def _penstock(file: Path, log: Path, control: str) -> AsyncIterator[None]:
+    """Up when each of its workers routes."""
     command = [sys.executable, "-m", "gates", "serve", "--config", str(file), "--workers", str(WORKERS)]
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(*command, stdout=out, stderr=out)
     try:
         async with asyncio.timeout(60), httpx2.AsyncClient(trust_env=False) as client:
-            while not await _ready(client, f"http://{listen}/-/ready"):  # noqa: ASYNC110 - another process
+            while not await _routing(client, f"http://{control}/api/status"):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
         yield
     finally:
@@ -191,11 +193,12 @@ async def _penstock(file: Path, log: Path, listen: str) -> AsyncIterator[None]:
         await process.wait()
 
 
-async def _ready(client: httpx2.AsyncClient, url: str) -> bool:
+async def _routing(client: httpx2.AsyncClient, url: str) -> bool:
     try:
-        return (await client.get(url)).status_code == 200
+        answer = await client.get(url)
     except httpx2.HTTPError:
         return False
+    return answer.status_code == 200 and len([held for held in answer.json()["workers"].values() if held]) == WORKERS
 
 
 @asynccontextmanager
@@ -220,7 +223,7 @@ async def _client(number: int, listen: str, seen: Seen, stop: asyncio.Event) -> 
                 head = await reader.readuntil(b"\r\n\r\n")
                 body = await reader.readexactly(int(_field(head, "content-length")))
             if not head.startswith(b"HTTP/1.1 200 "):
-                seen.failed.append(head[:80].decode("latin-1"))
+                seen.failed.append(f"{head.splitlines()[0].decode('latin-1')} {body[:200].decode('latin-1')}")
                 continue
             told = json.loads(body)["predictions"][0]
             seen.answer(number, _field(head, "x-penstock-version"), told, perf_counter())
@@ -252,6 +255,8 @@ def main(
             f"{len(result.mixed)} saw two configurations; in force after p50 {p50:.0f} ms, p99 {p99:.0f} ms, "
             f"at most {max(result.milliseconds):.0f} ms"
         )
+        for said, number in Counter((*result.failed, *result.mixed)).most_common(5):
+            print(f"  {number} x {said}")
         results[way] = {"changes": changes, "requests": result.requests, "p50_ms": p50, "p99_ms": p99}
         good &= not result.failed and not result.mixed and p99 <= LIMIT_MS
     if output is not None:

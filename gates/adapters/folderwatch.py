@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 from watchfiles import Change, awatch
+from watchfiles.main import FileChange
 
 logger = logging.getLogger("penstock.control")
 
@@ -29,30 +30,44 @@ _Folders = frozenset[tuple[str, int, int]]
 
 
 async def changes(files: Callable[[], Iterable[Path]]) -> AsyncIterator[None]:
-    """Yields whenever the `files` may have changed, for ever; they are asked for anew each time."""
+    """Yields whenever the `files` may have changed, for ever; they are asked for anew each time.
+
+    Also once at first, and whenever other folders come under watch: what changed before the watch stood is not told by
+    it."""
     polling: bool | None = None
     while True:
         folders = _folders(files())
+        watch = _watch(folders, polling)
+        turn = asyncio.ensure_future(anext(watch))
         try:
-            async for _ in awatch(
-                *(path for path, _, _ in folders),
-                watch_filter=_concerns,
-                debounce=LONGEST_MS,
-                step=QUIET_MS,
-                rust_timeout=LOOK_AGAIN_MS,
-                yield_on_timeout=True,
-                recursive=False,
-                force_polling=polling,
-                ignore_permission_denied=True,
-            ):
+            await asyncio.sleep(0)  # the watch stands by now
+            yield
+            while _folders(files()) == folders:
+                await turn
+                turn = asyncio.ensure_future(anext(watch))
                 yield
-                if _folders(files()) != folders:
-                    break
         except (OSError, RuntimeError) as error:
             logger.warning("the configuration's folder cannot be watched, it is looked at instead: %s", error)
             polling = True
             await asyncio.sleep(_RETRY)
-        yield  # whatever changed between two watches
+        finally:
+            turn.cancel()
+            await asyncio.gather(turn, return_exceptions=True)
+            await watch.aclose()
+
+
+def _watch(folders: _Folders, polling: bool | None) -> AsyncGenerator[set[FileChange], None]:
+    return awatch(
+        *(path for path, _, _ in folders),
+        watch_filter=_concerns,
+        debounce=LONGEST_MS,
+        step=QUIET_MS,
+        rust_timeout=LOOK_AGAIN_MS,
+        yield_on_timeout=True,
+        recursive=False,
+        force_polling=polling,
+        ignore_permission_denied=True,
+    )
 
 
 def _concerns(change: Change, path: str) -> bool:
@@ -62,13 +77,15 @@ def _concerns(change: Change, path: str) -> bool:
 
 
 def _folders(files: Iterable[Path]) -> _Folders:
-    """Those that hold the names, and those that hold what the names lead to."""
+    """Those that hold the names, and those elsewhere that hold what the names lead to. What they lead to within their
+    own folder, as in a ConfigMap, is replaced by a change of the name's."""
     found = set()
     for file in files:
-        for folder in (file.parent, Path(file).resolve().parent):
+        for folder in (file.parent, file.resolve().parent):
             try:
                 known = folder.stat()
             except OSError:
                 continue
-            found.add((str(folder), known.st_dev, known.st_ino))
+            if folder == file.parent or not folder.is_relative_to(file.parent.resolve()):
+                found.add((str(folder), known.st_dev, known.st_ino))
     return frozenset(found)

@@ -17,6 +17,7 @@ import httpx2
 
 from proxy import snapshot as snapshots
 from proxy.window import Push, Sample, Window, encode_push
+from tests.servers import eventually
 
 MODEL = "fraud_detector"
 PROGRAM = """
@@ -93,6 +94,17 @@ def test_sigterm_ends_it_at_once_though_a_poll_is_held(tmp_path: Path) -> None:
             assert running.stop() == 0
             assert held.recv(100).startswith(b"HTTP/1.1 204")
         assert "Traceback" not in running.log.read_text()
+
+
+def test_sighup_reads_the_configuration_again(tmp_path: Path) -> None:
+    with control(tmp_path) as running:
+        running.wait_for("/-/ready")
+        file = tmp_path / "penstock.yaml"
+        file.write_text(file.read_text() + "nonsense: true\n")
+        running.process.send_signal(signal.SIGHUP)
+        eventually(lambda: running.client.get("/api/status").json()["configuration"]["trouble"])
+        assert running.process.poll() is None
+        assert running.stop() == 0
 
 
 def test_what_was_decided_and_seen_survives_kill_minus_9(tmp_path: Path) -> None:
