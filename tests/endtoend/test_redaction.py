@@ -17,6 +17,8 @@ from gates.adapters.mlflow import connect
 from tests.endtoend.penstock import MODEL, Penstock, configuration
 from tests.servers import Background, Handler, ModelServer, Seen, eventually, reply
 
+pytestmark = pytest.mark.timeout(600)  # MLflow's import and its first database, on a busy machine
+
 IN_BODY, IN_HEADER, IN_COLUMN, IN_QUERY = (
     "canary-7f3a-body",
     "canary-7f3a-header",
