@@ -10,9 +10,7 @@ from gates.adapters.exhibit import TABLE
 from gates.adapters.mlflow import MlflowRegistry, connect
 from gates.ports import Recorded, RolloutFacts
 from proxy.disagreements import AnswerOnRecord
-from tests.gates.adapters.test_store import StoreAndOutbox, store
-
-__all__ = ["store"]
+from tests.gates.adapters.commits import StoreAndOutbox
 
 FACTS = RolloutFacts(rollout="r1", model="m", champion="1", candidate="2")
 
