@@ -38,12 +38,12 @@ async def on_the_ramp(started: Desk) -> None:
     started.clock.advance(100)
 
 
-def answers(started: Desk, drop: float) -> pd.DataFrame:
+def answers(started: Desk, drop: float, requests: int) -> pd.DataFrame:
     """Each request, the arm that the data plane gave it, and whether its prediction turned out right."""
-    ids = [f"request-{number}" for number in range(REQUESTS)]
+    ids = [f"request-{number}" for number in range(requests)]
     arms = [assign(started.route, name.encode()).variant for name in ids]
     frame = pd.DataFrame({"id": ids, "arm": arms, "at": started.clock.wall()})
-    right = np.random.default_rng(7).random(REQUESTS)
+    right = np.random.default_rng(7).random(requests)
     frame["value"] = (right < np.where(frame["arm"] == "candidate", 0.95 - drop, 0.95)).astype(float)
     return frame
 
@@ -62,16 +62,16 @@ async def post(started: Desk, frame: pd.DataFrame) -> tuple[int, int]:
     return new, duplicates
 
 
-@pytest.mark.parametrize(("drop", "rolls_back"), [(0.12, True), (0.02, False)])
+@pytest.mark.parametrize(("drop", "requests", "rolls_back"), [(0.12, REQUESTS, True), (0.02, 20_000, False)])
 def test_accuracy_by_arm_is_what_pandas_says_and_a_large_drop_rolls_back(
-    tmp_path: Path, drop: float, rolls_back: bool
+    tmp_path: Path, drop: float, requests: int, rolls_back: bool
 ) -> None:
     @in_loop
     async def judged() -> None:
         async with desk(tmp_path) as started:
             await on_the_ramp(started)
-            frame = answers(started, drop)
-            assert await post(started, frame) == (REQUESTS, REQUESTS // 10)
+            frame = answers(started, drop, requests)
+            assert await post(started, frame) == (requests, requests // 10)
             facts = await started.controller.promotions.facts(MODEL, "42")
             expected = frame.groupby("arm")["value"].agg(["count", "mean", "var"])
             for arm, moments in facts.outcomes["correct"].items():
