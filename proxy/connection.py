@@ -13,7 +13,8 @@ import httptools
 
 from proxy.errors import UpstreamClosed, UpstreamFailed, UpstreamMalformed, UpstreamTimeout
 from proxy.headers import Fields
-from proxy.strand import Signal
+from proxy.strand import Signal, Strand
+from proxy.upload import Upload
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
@@ -146,7 +147,10 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._response: Response | None = None
-        self._deadline = 0.0
+        self.deadline = 0.0
+        self._upload: Upload | None = None
+        self._uploading: Strand | None = None
+        self._writable: Signal | None = None
         self._head_bytes = 0
         self._interim = 0
         self._in_interim = False
@@ -167,11 +171,24 @@ class Connection(asyncio.Protocol):
         response = Response(self, without_body)
         self._response = response
         self._head_bytes = self._interim = 0
-        self._deadline = deadline
+        self.deadline = deadline
         self._transport.write(head + body if len(body) < 65_536 else head)
         if len(body) >= 65_536:
             self._transport.write(body)
         return response
+
+    def upload(self, rest: Upload) -> None:
+        """Send the rest of the request's body as it comes, beside the answer."""
+        self._upload = rest
+        self._uploading = Strand(rest.run(self), lambda _: None)
+        self._uploading.go_on()
+
+    async def write(self, data: bytes) -> None:
+        """Returns when there is room for more."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+        if self._writable is not None:
+            await self._writable
 
     def resume_reading(self) -> None:
         if self._paused and self._transport is not None and not self._transport.is_closing():
@@ -185,7 +202,7 @@ class Connection(asyncio.Protocol):
     def expire(self, now: float) -> None:
         """Fail the exchange whose deadline has passed; its pool looks every few milliseconds, which costs less than a
         timer for each exchange."""
-        if self._response is not None and now >= self._deadline:
+        if self._response is not None and now >= self.deadline:
             self._end(UpstreamTimeout("the deadline passed"))
 
     def _end(self, failure: UpstreamFailed | None) -> None:
@@ -194,6 +211,8 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._owner.lost(self)
+        if self._uploading is not None:
+            self._uploading.cancel()
         if response is not None and failure is not None:
             response.fail(failure)
 
@@ -203,6 +222,14 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         if self._given_up:  # uvloop's create_connection opens it all the same where it is cancelled in its last moment
             self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self._writable = Signal(self.loop)
+
+    def resume_writing(self) -> None:
+        writable, self._writable = self._writable, None
+        if writable is not None:
+            writable.fire()
 
     def eof_received(self) -> None:
         """The upstream has said that nothing more comes, over TLS by its closing alert: a connection that ends without
@@ -298,7 +325,8 @@ class Connection(asyncio.Protocol):
 
     def _release(self, response: Response) -> None:
         self._completed(response)
-        if self._reusable:
+        if self._reusable and (self._upload is None or self._upload.whole):
+            self._upload = self._uploading = None
             if response.without_body:
                 self._parser = httptools.HttpResponseParser(self)  # the old one waits for a body that never comes
             self.resume_reading()

@@ -17,12 +17,13 @@ from proxy import local
 from proxy.comparison import Answer
 from proxy.connection import Response
 from proxy.errors import AnswerCut, BodyTooLarge, ClientGone, NoSnapshot, PenstockError, UnknownModel, UpstreamFailed
-from proxy.headers import Fields, first, forwarded_fields, request_id, returned_fields
+from proxy.headers import AnyFields, Fields, first, forwarded_fields, request_id, returned_fields
 from proxy.mirror import Copy, Mirror
 from proxy.peers import Peers
 from proxy.routing import Assignment, Variant, assign, match, unit_of
 from proxy.slices import Places, places_of
 from proxy.snapshot import ModelRoute, Target
+from proxy.upload import Upload
 from proxy.upstream import Upstreams
 from proxy.window import Answers, LaneTally
 from proxy.windows import Windows
@@ -32,7 +33,8 @@ FAILED = Answer(502, [], None)
 
 
 class _Request(msgspec.Struct, frozen=True):
-    """One client request, read whole, under the one route that it will ever see."""
+    """One client request under the one route that it will ever see: read whole, unless it is longer than what is held.
+    Then the `rest` goes on as it comes, and the request can neither be copied nor repeated for the champion."""
 
     route: ModelRoute
     method: str
@@ -44,6 +46,7 @@ class _Request(msgspec.Struct, frozen=True):
     copied: bool
     places: Places
     first: bool
+    rest: Upload | None
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -104,7 +107,9 @@ class DataPlane:
             self._copy(request, answer, begun.first_byte)
 
     def _copy(self, request: _Request, answer: Answer, first_byte: float | None) -> None:
-        if request.copied:
+        if request.copied and request.rest is not None:
+            self._mirror.pass_over(request.route, "body_too_large")
+        elif request.copied:
             self._mirror.offer(
                 Copy(
                     request.route,
@@ -128,11 +133,13 @@ class DataPlane:
         if route is None:
             raise UnknownModel(f"no model is served at {scope['path']}")
         received = scope["headers"]
-        body = await _read_body(receive, route.max_body)
+        body, more = await _read_body(receive, received, route.buffer, route.max_body)
+        chunked = more and not first(received, b"content-length")
+        length = int(first(received, b"content-length")) if more and not chunked else len(body)
         name = request_id(received) or self._new_id()
         client = scope["client"][0] if scope["client"] else ""
         fields = forwarded_fields(
-            received, name, client, scope["scheme"], len(body), scope["http_version"], self._trusts(client)
+            received, name, client, scope["scheme"], length, scope["http_version"], self._trusts(client), chunked
         )
         unit = unit_of(route.sticky, received, body, name)
         assignment = assign(route, unit)
@@ -155,14 +162,15 @@ class DataPlane:
             copied,
             places,
             first_of_unit,
+            Upload(receive, chunked, len(body), route.max_body, route.timeout) if more else None,
         )
 
     async def _begin(self, request: _Request) -> _Begun:
         """The head of the answer that the client will get. A candidate that fails before its first byte is answered for
         by the champion, and blamed. Raises UpstreamFailed where the champion fails."""
         assignment = request.assignment
-        if assignment.variant == "champion":
-            return await self._ask(request, "champion", assignment.target)
+        if assignment.variant == "champion" or request.rest is not None:
+            return await self._ask(request, assignment.variant, assignment.target)
         try:
             begun = await self._ask(request, "candidate", assignment.target)
         except UpstreamFailed:
@@ -217,8 +225,10 @@ class DataPlane:
                 request.body,
                 deadline,
                 request.route.max_concurrent,
+                request.rest,
             )
         except UpstreamFailed as failure:
+            _raise_refusal(request, failure)
             self._lane(request, variant).observe_failure(failure.code, monotonic() - start)
             raise
         return _Begun(response, variant, target, start, monotonic() - start, fallback)
@@ -246,6 +256,7 @@ class DataPlane:
                     kept.append(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": more})
         except UpstreamFailed as failure:
+            _raise_refusal(request, failure)
             self._lane(request, begun.variant).observe_failure(failure.code, monotonic() - begun.start)
             raise AnswerCut(f"{request.route.model} {begun.variant} {begun.target.version}: {failure}") from failure
         finally:
@@ -259,8 +270,19 @@ class DataPlane:
         return self._windows.of(request.route, request.first).answers(variant, request.route, request.places)
 
 
-async def _read_body(receive: ASGIReceiveCallable, limit: int) -> bytes:
-    """The client's whole body. Raises BodyTooLarge over `limit` bytes, ClientGone where it breaks off."""
+def _raise_refusal(request: _Request, failure: UpstreamFailed) -> None:
+    """Raise what was wrong with the request where that, and no upstream, has ended its exchange."""
+    if request.rest is not None and request.rest.refusal is not None:
+        raise request.rest.refusal from failure
+
+
+async def _read_body(receive: ASGIReceiveCallable, fields: AnyFields, buffer: int, limit: int) -> tuple[bytes, bool]:
+    """The client's body as far as it is held, and whether there is more: the whole, but for one of over `buffer` bytes.
+
+    Raises BodyTooLarge over `limit` bytes, ClientGone where it breaks off."""
+    declared = first(fields, b"content-length")
+    if declared and int(declared) > limit:
+        raise BodyTooLarge(f"the request's body is over {limit} bytes")
     parts: list[bytes] = []
     size = 0
     while True:
@@ -271,8 +293,9 @@ async def _read_body(receive: ASGIReceiveCallable, limit: int) -> bytes:
         if size > limit:
             raise BodyTooLarge(f"the request's body is over {limit} bytes")
         parts.append(message["body"])
-        if not message["more_body"]:
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+        more = message["more_body"]
+        if not more or size > buffer:
+            return parts[0] if len(parts) == 1 else b"".join(parts), more
 
 
 def _marks(request: _Request, begun: _Begun) -> Fields:

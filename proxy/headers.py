@@ -101,13 +101,15 @@ def forwarded_fields(
     body_length: int,
     version: str = "1.1",
     trusted: bool = False,
+    chunked: bool = False,
 ) -> bytes:
     """The header section of a forwarded request, without its host line and its closing blank line.
 
-    The client's fields in their order, multi-valued ones included, then ours. The body is always sent whole, so its
-    framing is one content-length. `client` is the peer's address, "" where it has none; what a `trusted` peer says of
-    whom it forwards for is added to, and what any other says of it is replaced. `version` is that of the request that
-    came in, and goes behind the `Via` of those before us (RFC 9110 section 7.6.3)."""
+    The client's fields in their order, multi-valued ones included, then ours. The body's framing is one content-length,
+    unless it is passed on before its length is known: then it is `chunked`. `client` is the peer's address, "" where it
+    has none; what a `trusted` peer says of whom it forwards for is added to, and what any other says of it is replaced.
+    `version` is that of the request that came in, and goes behind the `Via` of those before us (RFC 9110 section
+    7.6.3)."""
     options = _connection_options(fields)
     lines: list[bytes] = []
     host = b""
@@ -125,7 +127,9 @@ def forwarded_fields(
         lines.append(_added_to(fields, client.encode(), scheme.encode(), host))
     else:
         lines.append(_forwarding(client.encode(), scheme.encode(), host))
-    if framed:
+    if chunked:
+        lines.append(b"transfer-encoding: chunked\r\n")
+    elif framed:
         lines.append(b"content-length: %d\r\n" % body_length)
     return b"".join(lines)
 

@@ -72,6 +72,12 @@ class Mirror:
         self._budget = CpuBudget()
         self._beside = ThreadPoolExecutor(1, "comparison")
 
+    def pass_over(self, route: ModelRoute, reason: str) -> None:
+        """Count a request that would have been copied, had it been one that can be."""
+        tally = self._windows.of(route).shadow
+        tally.offered += 1
+        tally.drop(reason)
+
     def offer(self, copy: Copy) -> None:
         """Take the copy or drop it; returns at once either way."""
         shadow = copy.assignment.shadow

@@ -181,6 +181,7 @@ class ModelRoute:
     """All that a worker knows of one model.
 
     With `doubt_rejections`, what the candidate answers with 4xx is asked of the champion as well.
+    A request's body of over `max_body` bytes is refused; one of over `buffer` bytes is passed on as it comes.
     `max_concurrent` exchanges are under way with one version's servers at most, in each worker and each role.
     It is found by path prefix and, where they are given, by host (in lower case, without a port) and header as well.
     `epoch` is the generation at which the present step began: every sample is counted under the epoch of the snapshot
@@ -198,6 +199,7 @@ class ModelRoute:
     sticky: Sticky = Sticky()
     timeout: float = 2.0
     max_body: int = 16 * 1024 * 1024
+    buffer: int = 16 * 1024 * 1024
     shadow: ShadowPolicy = ShadowPolicy()
     agreement: AgreementSpec = AgreementSpec()
     record: RecordPolicy = RecordPolicy()
@@ -219,6 +221,7 @@ class ModelRoute:
         require(0 <= self.ramp_bp <= BASIS_POINTS, f"{self.model}: ramp_bp {self.ramp_bp} is not between 0 and 10000")
         require(self.candidate is not None or self.ramp_bp == 0, f"{self.model}: a ramp needs a candidate")
         require(0 < self.timeout < math.inf, f"{self.model}: timeout must be above 0, and finite")
+        require(self.buffer > 0, f"{self.model}: buffer must be at least 1")
         require(self.max_concurrent > 0, f"{self.model}: max_concurrent must be at least 1")
         require(self.epoch >= 0, f"{self.model}: epoch must not be negative")
         if self.candidate is not None:

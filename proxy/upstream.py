@@ -21,6 +21,7 @@ from proxy.errors import (
 from proxy.headers import request_head
 from proxy.snapshot import Origin, UpstreamTls
 from proxy.tls import Fresh, client_context
+from proxy.upload import Upload
 
 logger = logging.getLogger("penstock.upstream")
 
@@ -73,20 +74,27 @@ class Pool:
             return False
         return monotonic() < self._ejected_until or self._trials > 0
 
-    async def exchange(self, head: bytes, body: bytes, deadline: float, without_body: bool = False) -> Response:
+    async def exchange(
+        self, head: bytes, body: bytes, deadline: float, without_body: bool = False, rest: Upload | None = None
+    ) -> Response:
         """Send one request and wait for the head of its answer. `deadline` is in time.monotonic's seconds.
 
         An idle connection that the server closed under the request's hands is tried once more on a new one: only
-        where the connection was a reused one and no byte had come back. Raises UpstreamFailed."""
+        where the connection was a reused one and no byte had come back. With a `rest`, which nobody could send twice,
+        a new one is taken at once. Raises UpstreamFailed."""
         self.sent += 1
         trial = self._failures >= self._eject_after
         self._trials += trial
         try:
-            response = await self._exchange(head, body, deadline, without_body)
+            if rest is None:
+                response = await self._exchange(head, body, deadline, without_body)
+            else:
+                response = await self._pass_on(head, body, deadline, without_body, rest)
         except UpstreamBusy:
             raise  # our own limit says nothing of the origin
         except UpstreamFailed as failure:
-            self._failed(monotonic(), failure)
+            if rest is None or rest.refusal is None:
+                self._failed(monotonic(), failure)
             raise
         finally:
             self._trials -= trial
@@ -118,6 +126,13 @@ class Pool:
                 if response.touched:
                     raise
         response = (await self._connect(deadline)).send(head, body, deadline, without_body)
+        await response.started()
+        return response
+
+    async def _pass_on(self, head: bytes, body: bytes, deadline: float, without_body: bool, rest: Upload) -> Response:
+        connection = await self._connect(deadline)
+        response = connection.send(head, rest.framed(body), deadline, without_body)
+        connection.upload(rest)
         await response.started()
         return response
 
@@ -238,6 +253,7 @@ class Upstreams:
         body: bytes,
         deadline: float,
         limit: int,
+        rest: Upload | None = None,
     ) -> Response:
         """Ask the origin with the fewest exchanges under way; one that refuses the connection has seen nothing of the
         request, so the next one is asked. Raises UpstreamFailed: UpstreamBusy where `limit` exchanges are under way."""
@@ -248,7 +264,7 @@ class Upstreams:
         for pool in pools:
             head = request_head(method, target, pool.authority, fields)
             try:
-                return await pool.exchange(head, body, deadline, method == "HEAD")
+                return await pool.exchange(head, body, deadline, method == "HEAD", rest)
             except UpstreamRefused as refused:
                 refusal = refused
         raise refusal or UpstreamRefused("no origin")

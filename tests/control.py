@@ -68,6 +68,7 @@ def model_settings(name: str = MODEL, **changes: Any) -> ModelSettings:
             sticky=Sticky(),
             timeout=2.0,
             max_body=1 << 20,
+            buffer=1 << 20,
             shadow=ShadowPolicy(),
             agreement=AgreementSpec(),
             plan=PLAN,

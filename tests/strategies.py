@@ -90,6 +90,7 @@ def routes(draw: st.DrawFn, model: str | None = None, path_prefix: str | None = 
         sticky=draw(sticky),
         timeout=draw(seconds),
         max_body=draw(st.integers(1, 1 << 40)),
+        buffer=draw(st.integers(1, 1 << 40)),
         shadow=draw(policies),
         agreement=draw(specs),
         host=draw(st.sampled_from(["", "", "a.example", "b.example"])),

@@ -47,6 +47,7 @@ def _route(model: ModelSettings, serving: Serving, rollout: Rollout | None) -> M
         sticky=model.sticky,
         timeout=model.timeout,
         max_body=model.max_body,
+        buffer=model.buffer,
         shadow=model.shadow,
         agreement=model.agreement,
         record=model.record,

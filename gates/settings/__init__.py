@@ -68,8 +68,8 @@ class MlflowSettings:
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """One served model. `champion` and `candidate` are versions that have servers, or aliases (`@champion`) that the
-    registry has yet to resolve. `timeout` is in seconds, `max_body` in bytes. `percent`, in basis points, is the
-    candidate's share where it is set by hand. `retention` is how long disagreements are kept, in seconds."""
+    registry has yet to resolve. `timeout` is in seconds, `max_body` and `buffer` in bytes. `percent`, in basis points,
+    is the candidate's share where it is set by hand. `retention` is how long disagreements are kept, in seconds."""
 
     name: str
     path_prefix: str
@@ -79,6 +79,7 @@ class ModelSettings:
     sticky: Sticky
     timeout: float
     max_body: int
+    buffer: int
     shadow: ShadowPolicy
     agreement: AgreementSpec
     plan: Plan
@@ -216,6 +217,7 @@ def _model(name: str, keys: ModelKeys, folder: Path) -> ModelSettings:
         sticky=keys.sticky.sticky() if keys.sticky else Sticky(),
         timeout=keys.timeout,
         max_body=keys.max_body,
+        buffer=keys.buffer,
         shadow=keys.shadow.policy(),
         agreement=keys.agreement.spec(),
         plan=keys.plan.plan(),

@@ -140,6 +140,7 @@ def route_of(model: ModelSettings) -> ModelRoute:
         sticky=model.sticky,
         timeout=model.timeout,
         max_body=model.max_body,
+        buffer=model.buffer,
         shadow=model.shadow,
         agreement=model.agreement,
         host=model.host,

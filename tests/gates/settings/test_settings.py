@@ -86,6 +86,7 @@ def test_every_key_is_read(loaded: Load) -> None:
         sticky=Sticky("json", "user.id"),
         timeout=0.5,
         max_body=1_000_000,
+        buffer=16 * 1024 * 1024,
         shadow=ShadowPolicy(5, 3, 2048, 3.0, ("PUT",), ("/infer",)),
         agreement=AgreementSpec(
             relative=0,
@@ -146,6 +147,7 @@ def test_what_is_left_out_has_the_defaults_of_the_planes(loaded: Load, tmp_path:
         sticky=route.sticky,
         timeout=route.timeout,
         max_body=route.max_body,
+        buffer=route.buffer,
         shadow=route.shadow,
         agreement=route.agreement,
         plan=Plan(

@@ -1,0 +1,68 @@
+"""The rest of a request that is too long to be held: it goes on to its upstream as it comes from the client."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Protocol
+
+from uvicorn._types import ASGIReceiveCallable
+
+from proxy.errors import BodyTooLarge, ClientGone, PenstockError
+
+
+class Sink(Protocol):
+    """The connection that an upload goes out on."""
+
+    deadline: float
+
+    async def write(self, data: bytes) -> None:
+        """Returns when there is room for more."""
+        ...
+
+    def abort(self) -> None: ...
+
+
+class Upload:
+    """What is still to come of one body. It can be sent once: what was passed on is not kept.
+
+    `sent` bytes of the body went before; over `limit` in all, the exchange is given up. `timeout`, in seconds, is what
+    the upstream has for each piece, and for its answer behind the last. While the client is waited for, the client's
+    own deadline holds. `refusal` says why it did not become whole where that is the client's doing."""
+
+    def __init__(self, receive: ASGIReceiveCallable, chunked: bool, sent: int, limit: int, timeout: float) -> None:
+        self.chunked = chunked
+        self.whole = False
+        self.refusal: PenstockError | None = None
+        self._receive = receive
+        self._sent = sent
+        self._limit = limit
+        self._timeout = timeout
+
+    async def run(self, sink: Sink) -> None:
+        """Pass on what comes, to the end."""
+        while not self.whole and self.refusal is None:
+            sink.deadline = float("inf")
+            piece = await self._next()
+            sink.deadline = monotonic() + self._timeout
+            if self.refusal is None:
+                await sink.write(self.framed(piece))
+        if self.refusal is not None:
+            sink.abort()
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        if message["type"] != "http.request":
+            self.refusal = ClientGone("the client left before its request was whole")
+            return b""
+        self._sent += len(message["body"])
+        if self._sent > self._limit:
+            self.refusal = BodyTooLarge(f"the request's body is over {self._limit} bytes")
+        self.whole = not message["more_body"]
+        return message["body"]
+
+    def framed(self, piece: bytes) -> bytes:
+        """A piece of the body in its coding (RFC 9112 section 7.1)."""
+        if not self.chunked:
+            return piece
+        chunk = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+        return chunk + b"0\r\n\r\n" if self.whole else chunk
