@@ -52,7 +52,7 @@ def forecast(
     now = judge_one(gate, watch, window, alarm_alpha, pass_alpha)
     if now.verdict is not Verdict.INSUFFICIENT:
         return Forecast(gate.name, now.verdict, 0, 0.0)
-    if not now.observations:
+    if not now.observations or not counts_of(gate, window).possibly.trials:
         return Forecast(gate.name, Verdict.INSUFFICIENT, None, None)
     to_fail, to_pass = _to_fail(gate, watch, window, alarm_alpha), _to_pass(gate, watch, window, pass_alpha)
     if to_pass is not None:
