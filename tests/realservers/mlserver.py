@@ -52,9 +52,13 @@ class MLServer:
 
     def __enter__(self) -> Self:
         deadline = time.monotonic() + _START_SECONDS
-        while not self._is_ready():
-            assert time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.2)
+        try:
+            while not self._is_ready():
+                assert time.monotonic() < deadline, self._log.read_text()
+                time.sleep(0.2)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def _is_ready(self) -> bool:
