@@ -175,7 +175,7 @@ class Mirror:
         if champion.succeeded and other.succeeded and not self._budget.allows(spec.cpu_bp / BASIS_POINTS, now):
             return Comparison(skipped="cpu_budget")
         counted = outputs is not None
-        if _is_long(champion, other):
+        if _is_long(champion, other) and (counted or champion.body != other.body):
             comparison, found, spent = await self._loop.run_in_executor(
                 self._beside, _timed, thread_time, copy, champion, other, counted
             )

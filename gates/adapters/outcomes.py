@@ -69,10 +69,12 @@ class SqlOutcomes:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
-            with self._database.engine.begin() as db:
-                if not self._prepared:
+            if not self._prepared:
+                # apart from the work: PostgreSQL ends a session that rests for a while amid a transaction
+                with self._database.engine.begin() as db:
                     migrations.upgrade(db)
-                    self._prepared = True
+                self._prepared = True
+            with self._database.engine.begin() as db:
                 yield db
         except (SQLAlchemyError, ValueError) as error:
             raise self._database.failure(error) from None

@@ -23,6 +23,8 @@ from gates.settings import NO_GATES, MlflowSettings, PromotionGates, Settings, S
 from gates.verdict import GateResult, Light
 
 FORMATS = {"text": ".txt", "json": ".json", "markdown": ".md", "junit": ".xml"}
+FIRST_LOOK_SECONDS = 5.0
+"""How long a rollout that has just begun may take to be looked at."""
 _EXITS = {Light.GO: Exit.GO, Light.WARNING: Exit.WARNING, Light.NO_GO: Exit.NO_GO}
 
 
@@ -135,9 +137,14 @@ def live(check: Check, candidate: str, control: str) -> StageReport:
 
 
 def _of_the_rollout(model: str, candidate: str, control: str) -> tuple[GateResult, ...]:
-    """As the control plane sees them now. Raises Failure for a version that is not on trial: no rollout, no verdict."""
+    """As the control plane sees them now; at its first look, where the rollout has just begun. Raises Failure for a
+    version that is not on trial: no rollout, no verdict."""
     with client_of(control) as client:
         rollout = client.model(model).rollout
+        deadline = time.monotonic() + FIRST_LOOK_SECONDS
+        while rollout is not None and not rollout.gates and time.monotonic() < deadline:
+            time.sleep(0.1)
+            rollout = client.model(model).rollout
     if rollout is None or rollout.candidate != candidate:
         tried = "none" if rollout is None else rollout.candidate
         raise Failure(

@@ -35,7 +35,7 @@ from tests.servers import JSON, RESET, Background, eventually, read_request, ref
 from tests.wire import Client, CutOff, Reply, request
 from tests.workers import LocalWorker, target
 
-SECONDS = 1.0
+SECONDS = 2.0
 """The deadline of an exchange that meets a fault. The good ones around it have much longer."""
 MARGIN = 5.0
 """Seconds that a busy machine may add to it; no exchange is as long without a fault of ours."""
