@@ -24,7 +24,8 @@ from gates.evidence import (
 )
 from gates.gate import Gate, describe, terms_of
 from gates.verdict import GateResult, Verdict
-from proxy.window import SliceTally, Window
+from proxy.tally import SliceTally
+from proxy.window import Window, window_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def looked_by_slice(gate: Gate, known: tuple[SliceWatch, ...], window: Window) -
     fresh = sorted(seen.keys() - {one.value for one in known}, key=lambda value: (-_busy(seen[value]), value))
     watches = (*known, *(SliceWatch(value, GateWatch.fresh(within)) for value in fresh))[: gate.values]
     return tuple(
-        SliceWatch(one.value, one.watch.looked(within, seen[one.value].window)) if one.value in seen else one
+        SliceWatch(one.value, one.watch.looked(within, window_of(seen[one.value]))) if one.value in seen else one
         for one in watches
     )
 
@@ -164,7 +165,8 @@ def by_value(gate: Gate, watch: GateWatch, window: Window) -> list[tuple[str, fl
     """Each value of the gate's slice, and the log E to fail by it."""
     within, seen, nothing = whole_of(gate), slices_of(gate, window), SliceTally()
     return [
-        (one.value, evidence_to_fail(within, one.watch, seen.get(one.value, nothing).window)) for one in watch.slices
+        (one.value, evidence_to_fail(within, one.watch, window_of(seen.get(one.value, nothing))))
+        for one in watch.slices
     ]
 
 
@@ -208,7 +210,7 @@ def _worst_value(gate: Gate, watch: GateWatch, window: Window) -> str:
     if not values:
         return ""
     worst, _ = max(values, key=lambda one: one[1])
-    seen = counts_of(whole_of(gate), slices_of(gate, window).get(worst, SliceTally()).window)
+    seen = counts_of(whole_of(gate), window_of(slices_of(gate, window).get(worst, SliceTally())))
     return (
         f"; {gate.by} {worst}: {describe(gate, seen.value)}, {_counted(gate, seen)}" if seen.value is not None else ""
     )

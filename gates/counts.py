@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from gates.evidence import Tally, slower_than
 from gates.gate import Gate
 from proxy.histogram import Histogram
-from proxy.window import LaneTally, Window
+from proxy.tally import LaneTally
+from proxy.window import Window
 
 NOTHING = Tally()
 LEAST_KNOWN = 0.5

@@ -23,7 +23,8 @@ from gates.status import ModelStatus
 from gates.verdict import Light, Verdict
 from proxy.histogram import Histogram, lower_edge
 from proxy.snapshot import Phase
-from proxy.window import LaneTally, Window, merge_all
+from proxy.tally import LaneTally
+from proxy.window import Window, merge_all
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Seconds. A bucket counts the samples whose own bucket, at most 6.25 % wide, ends at or below its bound."""

@@ -14,8 +14,8 @@ from gates.promotion.series import Series
 from gates.promotion.versions import VersionFacts
 from gates.rollout import Rollout
 from proxy.disagreements import Disagreement
+from proxy.push import Sample
 from proxy.snapshot import Snapshot
-from proxy.window import Sample
 
 
 class StoreError(Exception):

@@ -24,7 +24,8 @@ from gates.checks import GateWatch, evidence_to_fail
 from gates.evidence import threshold
 from gates.gate import Gate
 from proxy.histogram import Histogram, index_of
-from proxy.window import LaneTally, Window
+from proxy.tally import LaneTally
+from proxy.window import Window
 
 ALPHA = 0.01
 BOUND = 0.01

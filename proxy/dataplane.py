@@ -23,9 +23,9 @@ from proxy.peers import Peers
 from proxy.routing import Assignment, Variant, assign, match, unit_of
 from proxy.slices import Places, places_of
 from proxy.snapshot import ModelRoute, Target
+from proxy.tally import Answers, LaneTally
 from proxy.upload import Upload
 from proxy.upstream import Upstreams
-from proxy.window import Answers, LaneTally
 from proxy.windows import Windows
 
 FAILED = Answer(502, [], None)

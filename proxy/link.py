@@ -16,8 +16,8 @@ from typing import Protocol
 from proxy import snapshot as snapshots
 from proxy.errors import UpstreamFailed
 from proxy.local import Holder
+from proxy.push import encode_push
 from proxy.snapshot import Snapshot
-from proxy.window import encode_push
 from proxy.windows import Windows
 
 logger = logging.getLogger("penstock.link")

@@ -25,8 +25,9 @@ from proxy.routing import Assignment, Variant, bucket_of
 from proxy.slices import Places
 from proxy.snapshot import BASIS_POINTS, ModelRoute, Target
 from proxy.strand import Strand
+from proxy.tally import Answers, Lane, LaneTally
 from proxy.upstream import Upstreams
-from proxy.window import Answers, Lane, LaneTally, Window
+from proxy.window import Window
 from proxy.windows import Windows
 
 _LARGE = 64 * 1024

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from proxy.push import Push, Sample
 from proxy.reservoir import Reservoir
 from proxy.snapshot import ModelRoute, Snapshot
 from proxy.units import Units
-from proxy.window import Push, Sample, Window, merge
+from proxy.window import Window, merge
 
 Key = tuple[str, int]
 RETIREMENT = 900.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from gates.adapters.mlflow import connect
+from gates.adapters.mlflowstore import connect
 from tests.postgres import Postgres
 from tests.postgres import programs as postgres_programs
 from tests.servers import Background

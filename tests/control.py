@@ -26,8 +26,9 @@ from gates.settings import Address, ModelSettings, Settings
 from gates.status import RolloutStatus
 from proxy import snapshot as snapshots
 from proxy.comparison import Comparison
+from proxy.push import Push, Sample, decode_push, encode_push
 from proxy.snapshot import AgreementSpec, ModelRoute, Origin, Phase, ShadowPolicy, Snapshot, Sticky
-from proxy.window import Push, Sample, Window, decode_push, encode_push
+from proxy.window import Window
 from tests.fakes import FakeClock, FakeNotifier, FakeRegistry, MemoryStore
 
 P = ParamSpec("P")

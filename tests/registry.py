@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gates.adapters.mlflow import connect
+from gates.adapters.mlflowstore import connect
 from gates.adapters.modelserver import free_port
 
 GOOD_METRICS = {

@@ -28,7 +28,8 @@ from proxy.snapshot import (
     Target,
     UpstreamTls,
 )
-from proxy.window import LANES, AloneTally, Window, merge
+from proxy.tally import LANES, AloneTally
+from proxy.window import Window, merge
 
 names = st.text(string.ascii_letters + string.digits + "._-é中", min_size=1, max_size=12)
 hosts = st.sampled_from(["127.0.0.1", "::1", "model-server", "a.b.example"])

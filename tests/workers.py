@@ -19,11 +19,12 @@ from urllib.parse import parse_qs
 import msgspec
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-from proxy import app, snapshot, window
+from proxy import app, snapshot
 from proxy.gateway import Limits
+from proxy.push import Push, decode_push
 from proxy.settings import WorkerSettings
 from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
-from proxy.window import Push, Window
+from proxy.window import Window, merge_all
 from tests.servers import (
     JSON,
     AppServer,
@@ -77,12 +78,12 @@ class ControlEnd(AppServer):
                 known = newest.get(push.worker, (0, Window()))
                 if (sample.model, sample.epoch) == (model, epoch) and push.sequence > known[0]:
                     newest[push.worker] = (push.sequence, sample.window)
-        return window.merge_all(found for _, found in newest.values())
+        return merge_all(found for _, found in newest.values())
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         assert scope["type"] == "http"
         if scope["path"] == "/link/windows":
-            push = window.decode_push(await read_body(receive) or b"")
+            push = decode_push(await read_body(receive) or b"")
             self.unheard += self.refusing or self.mute or self.hanging
             if self.hanging:
                 await asyncio.sleep(PATIENCE)

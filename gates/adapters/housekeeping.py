@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gates.adapters.mlflow import CHAMPION, connect, registry_error
+from gates.adapters.mlflow import CHAMPION
+from gates.adapters.mlflowstore import MlflowStore
 from gates.ports import RegistryError
 
 if TYPE_CHECKING:
@@ -45,12 +44,11 @@ class Housekeeping:
     """Over an MLflow server or database. Every method raises RegistryError."""
 
     def __init__(self, tracking_uri: str, registry_uri: str | None = None) -> None:
-        self._tracking_uri = tracking_uri
-        self._registry_uri = registry_uri
+        self._store = MlflowStore(tracking_uri, registry_uri)
 
     def deprecate(self, model: str, version: str, sunset: str, replacement: str, reason: str) -> None:
         """Tag the version, and say so in its description. A version that serves is refused."""
-        with self._client_to(f"deprecate version {version!r} of model {model!r}") as client:
+        with self._store.client_to(f"deprecate version {version!r} of model {model!r}") as client:
             if str(client.get_registered_model(model).aliases.get(CHAMPION, "")) == version:
                 raise RegistryError(f"version {version} of {model} is the champion: promote another one first")
             if replacement:
@@ -66,13 +64,13 @@ class Housekeeping:
 
     def models(self) -> Iterator[ModelState]:
         """All of them, by name."""
-        with self._client_to("list the models") as client:
+        with self._store.client_to("list the models") as client:
             for registered in _all(client.search_registered_models):
                 yield self._state(client, registered)
 
     def moves(self, old: str) -> list[Move]:
         """The versions of a model, oldest first."""
-        with self._client_to(f"read model {old!r}") as client:
+        with self._store.client_to(f"read model {old!r}") as client:
             aliases = {name: str(version) for name, version in client.get_registered_model(old).aliases.items()}
             found = _all(lambda **page: client.search_model_versions(f"name = '{old}'", **page))
             return [
@@ -89,7 +87,7 @@ class Housekeeping:
         """Register every version of `old` under `new`, with tags, description and aliases; the old ones stay, and say
         where they went. Gives each move with its new number. A `new` that is there already is refused."""
         moves = self.moves(old)
-        with self._client_to(f"migrate {old!r} to {new!r}") as client:
+        with self._store.client_to(f"migrate {old!r} to {new!r}") as client:
             if client.search_registered_models(f"name = '{new}'", max_results=1):
                 raise RegistryError(f"there is a model {new!r} already: a migration makes its own")
             client.create_registered_model(new, description=client.get_registered_model(old).description)
@@ -121,19 +119,6 @@ class Housekeeping:
         return ModelState(
             registered.name, registered.description or "", len(versions), champion, tags, tuple(sorted(gone))
         )
-
-    @cached_property
-    def _client(self) -> MlflowClient:
-        return connect(self._tracking_uri, self._registry_uri)
-
-    @contextmanager
-    def _client_to(self, act: str) -> Iterator[MlflowClient]:
-        try:
-            yield self._client
-        except RegistryError:
-            raise
-        except Exception as error:
-            raise registry_error(error, self._registry_uri or self._tracking_uri, act) from error
 
 
 def _all(search: Any) -> list[Any]:

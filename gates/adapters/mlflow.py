@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from gates.adapters.exhibit import log_disagreements
-from gates.ports import NotRegistered, Recorded, RegistryError, RolloutFacts
+from gates.adapters.mlflowstore import MlflowStore
+from gates.ports import Recorded, RolloutFacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,13 +21,6 @@ CHAMPION, CANDIDATE = "champion", "candidate"  # the aliases
 ROLLOUT_TAG = "penstock.rollout"  # on the rollout's run, by which it is found again, and on the candidate
 Stage = Literal["Staging", "Production", "Archived"]
 
-_QUIET_AND_BRISK = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",  # seconds
-}
-_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # the second of an alias, or of a version "x"
 _PARAMS_PER_BATCH = 100  # MLflow's own limits
 _NAME_LENGTH = 250
 
@@ -45,13 +34,12 @@ class MlflowRegistry:
     def __init__(
         self, tracking_uri: str, registry_uri: str | None = None, experiment: str = "penstock-rollouts"
     ) -> None:
-        self._tracking_uri = tracking_uri
-        self._registry_uri = registry_uri
+        self._store = MlflowStore(tracking_uri, registry_uri)
         self._experiment = experiment
 
     def resolve(self, model: str, reference: str) -> str:
         """The version number that `reference` ("42", "@champion") names now, or RegistryError."""
-        with self._client_to(f"resolve {reference!r} of model {model!r}") as client:
+        with self._store.client_to(f"resolve {reference!r} of model {model!r}") as client:
             if reference.startswith("@"):
                 return str(client.get_model_version_by_alias(model, reference[1:]).version)
             return str(client.get_model_version(model, reference).version)
@@ -60,7 +48,7 @@ class MlflowRegistry:
         """Open the rollout's run, alias and tag the candidate, and alias the champion if no version is yet.
 
         Does nothing once the run is closed, so that a late repeat does not bring the candidate back."""
-        with self._client_to(f"begin {_described(facts)}") as client:
+        with self._store.client_to(f"begin {_described(facts)}") as client:
             for version in (facts.champion, facts.candidate):
                 client.get_model_version(facts.model, version)  # an unknown one raises before anything is written
             run = self._run(client, facts, at)
@@ -78,12 +66,12 @@ class MlflowRegistry:
         """Add a point of each finite figure; its step is the whole seconds since the run began.
 
         Characters that MLflow does not allow in a metric's name become "_"."""
-        with self._client_to(f"measure {_described(facts)}") as client:
+        with self._store.client_to(f"measure {_described(facts)}") as client:
             _log_figures(client, self._run(client, facts, at), figures, at)
 
     def exhibit(self, facts: RolloutFacts, pairs: Sequence[Recorded], at: float) -> None:
         """Add the disagreements to the rollout's run, as the table `disagreements.json`; once."""
-        with self._client_to(f"exhibit {_described(facts)}") as client:
+        with self._store.client_to(f"exhibit {_described(facts)}") as client:
             log_disagreements(client, self._run(client, facts, at).info.run_id, pairs)
 
     def finish(
@@ -99,7 +87,7 @@ class MlflowRegistry:
 
         The run's status is FINISHED for either outcome: a rollback is a rollout that did its work. The tag `outcome`
         comes last, so where the run has it already nothing is left to do."""
-        with self._client_to(f"finish {_described(facts)} as {outcome}") as client:
+        with self._store.client_to(f"finish {_described(facts)} as {outcome}") as client:
             run = self._run(client, facts, at)
             if run.data.tags.get("outcome") == outcome:
                 return
@@ -114,14 +102,14 @@ class MlflowRegistry:
 
     def certify(self, facts: RolloutFacts, record: Mapping[str, object], at: float) -> None:
         """Store the promotion's record as `promotion.json` in the rollout's run."""
-        with self._client_to(f"certify {_described(facts)}") as client:
+        with self._store.client_to(f"certify {_described(facts)}") as client:
             client.log_dict(self._run(client, facts, at).info.run_id, dict(record), "promotion.json")
 
     def revert(self, facts: RolloutFacts, by: str, reason: str, at: float) -> None:
         """Point the champion's alias back at `facts.champion`, tag and move both versions, and keep a run of it.
 
         The tag `outcome` comes last, as in `finish`."""
-        with self._client_to(f"record that {facts.model} went back to {facts.champion}") as client:
+        with self._store.client_to(f"record that {facts.model} went back to {facts.champion}") as client:
             run = self._run(client, facts, at)
             if run.data.tags.get("outcome") == "reverted":
                 return
@@ -132,23 +120,9 @@ class MlflowRegistry:
             for key, value in {"reason": reason, "decided_by": by, "outcome": "reverted"}.items():
                 client.set_tag(run.info.run_id, key, value)
 
-    @cached_property
-    def _client(self) -> MlflowClient:
-        return connect(self._tracking_uri, self._registry_uri)
-
-    @contextmanager
-    def _client_to(self, act: str) -> Iterator[MlflowClient]:
-        """The client, with whatever it raises turned into a RegistryError that says which act failed.
-
-        All of `Exception`, because database drivers and artifact stores let their own errors through MLflow."""
-        try:
-            yield self._client
-        except Exception as error:
-            raise registry_error(error, self._registry_uri or self._tracking_uri, act) from error
-
     def _run(self, client: MlflowClient, facts: RolloutFacts, at: float) -> Any:
         """The rollout's run, by its tag; a new one, begun at `at`, if there is none."""
-        experiment = experiment_id(client, self._tracking_uri, self._experiment)
+        experiment = experiment_id(client, self._store.tracking_uri, self._experiment)
         found = client.search_runs([experiment], f"tags.`{ROLLOUT_TAG}` = '{facts.rollout}'", max_results=1)
         if found:
             return found[0]
@@ -163,32 +137,6 @@ class MlflowRegistry:
                 "candidate": facts.candidate,
             },
         )
-
-
-def registry_error(error: Exception, uri: str = "", act: str = "") -> RegistryError:
-    """What MLflow raised, in one line without passwords: NotRegistered where it knows no such model or version."""
-    cause = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-    text = _without_credentials(f"MLflow at {uri} could not {act}: {cause}" if act else cause)
-    absent = getattr(error, "error_code", None) in _ABSENT
-    return NotRegistered(text) if absent else RegistryError(text)
-
-
-def load_mlflow() -> ModuleType:
-    """MLflow, which takes seconds to import the first time.
-
-    Where the environment does not say otherwise, it will report to nobody, print no links, and give up on a server
-    that is down within seconds: left to itself it would try for four minutes."""
-    for name, value in _QUIET_AND_BRISK.items():
-        os.environ.setdefault(name, value)
-    return importlib.import_module("mlflow")
-
-
-def connect(tracking_uri: str, registry_uri: str | None = None) -> MlflowClient:
-    """A client of this store; a SQLite database that is not there yet is created, which takes seconds too.
-
-    MLflow's process-wide tracking URI is neither read nor set."""
-    client: MlflowClient = load_mlflow().MlflowClient(tracking_uri=tracking_uri, registry_uri=registry_uri)
-    return client
 
 
 def experiment_id(client: MlflowClient, tracking_uri: str, name: str) -> str:
@@ -285,10 +233,6 @@ def _legal_name(name: str) -> str:
     Source of the rule: mlflow.utils.validation, `_validate_metric_name`."""
     parts = re.sub(r"[^\w.\- /]", "_", name).split("/")
     return "/".join(part for part in parts if part.strip("."))[:_NAME_LENGTH].rstrip("/") or "_"
-
-
-def _without_credentials(text: str) -> str:
-    return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
 def _described(facts: RolloutFacts) -> str:

@@ -34,8 +34,9 @@ from gates.ports import (
 )
 from gates.rollout import Rollout
 from proxy import snapshot as snapshots
+from proxy.push import Sample
 from proxy.snapshot import Snapshot
-from proxy.window import Sample, decode_window, encode_window
+from proxy.window import decode_window, encode_window
 
 T = TypeVar("T")
 Values = dict[str, Any]

@@ -6,11 +6,11 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gates.adapters.mlflow import CHAMPION, connect, load_mlflow, registry_error
+from gates.adapters.mlflow import CHAMPION
+from gates.adapters.mlflowstore import MlflowStore, load_mlflow, registry_error
 from gates.ports import RegistryError
 from gates.promotion.offline import CHECKSUM_TAG
 from gates.promotion.versions import Artifacts, Column, Signature, VersionFacts
@@ -25,18 +25,17 @@ class MlflowVersions:
     """`gates.ports.Versions` over an MLflow server or database. Nothing is opened before the first call."""
 
     def __init__(self, tracking_uri: str, registry_uri: str | None = None) -> None:
-        self._tracking_uri = tracking_uri
-        self._registry_uri = registry_uri
+        self._store = MlflowStore(tracking_uri, registry_uri)
 
     def resolve(self, model: str, reference: str) -> str:
-        with self._client_to(f"resolve {reference!r} of model {model!r}") as client:
+        with self._store.client_to(f"resolve {reference!r} of model {model!r}") as client:
             if reference.startswith("@"):
                 return str(client.get_model_version_by_alias(model, reference[1:]).version)
             return str(client.get_model_version(model, reference).version)
 
     def champion(self, model: str) -> str | None:
         """By the alias `champion`, else the newest version of the stage Production."""
-        with self._client_to(f"find the champion of model {model!r}") as client:
+        with self._store.client_to(f"find the champion of model {model!r}") as client:
             registered = client.get_registered_model(model)
             aliased = registered.aliases.get(CHAMPION)
             if aliased is not None:
@@ -45,7 +44,7 @@ class MlflowVersions:
             return str(staged[0].version) if staged else None
 
     def facts(self, model: str, version: str) -> VersionFacts:
-        with self._client_to(f"read version {version!r} of model {model!r}") as client:
+        with self._store.client_to(f"read version {version!r} of model {model!r}") as client:
             found = client.get_model_version(model, version)
             run = client.get_run(found.run_id).data if found.run_id else None
             artifacts, trouble = self._artifacts(client, model, version)
@@ -65,7 +64,7 @@ class MlflowVersions:
     def example(self, model: str, version: str) -> bytes | None:
         """The body that MLflow keeps beside a model with an input example; None where there is none."""
         act = f"read the input example of version {version!r} of model {model!r}"
-        with self._client_to(act) as client, self._downloaded(client, model, version) as folder:
+        with self._store.client_to(act) as client, self._downloaded(client, model, version) as folder:
             file = folder / _SERVING_EXAMPLE
             return file.read_bytes() if file.exists() else None
 
@@ -79,7 +78,7 @@ class MlflowVersions:
         digest, known = facts.artifacts.digest, facts.tags.get(CHECKSUM_TAG, "")
         if known not in ("", digest):
             raise RegistryError(f"{facts.uri} was sealed as {known}, and its files are {digest} by now")
-        with self._client_to(f"tag {facts.uri}") as client:
+        with self._store.client_to(f"tag {facts.uri}") as client:
             client.set_model_version_tag(model, version, CHECKSUM_TAG, digest)
         return digest
 
@@ -97,22 +96,11 @@ class MlflowVersions:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         location = client.get_model_version_download_uri(model, version)
-        repository = get_artifact_repository(location, tracking_uri=self._tracking_uri, registry_uri=self._registry_uri)
+        repository = get_artifact_repository(
+            location, tracking_uri=self._store.tracking_uri, registry_uri=self._store.registry_uri
+        )
         with tempfile.TemporaryDirectory(prefix="penstock-model-") as folder:
             yield Path(repository.download_artifacts("", folder))
-
-    @cached_property
-    def _client(self) -> MlflowClient:
-        return connect(self._tracking_uri, self._registry_uri)
-
-    @contextmanager
-    def _client_to(self, act: str) -> Iterator[MlflowClient]:
-        try:
-            yield self._client
-        except RegistryError:
-            raise
-        except Exception as error:
-            raise registry_error(error, self._registry_uri or self._tracking_uri, act) from error
 
 
 def _read(folder: Path) -> Artifacts:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from gates.api.operations import JSON, Call, Operation, read
 from gates.api.refusals import Refusal
 from gates.controller.controller import Controller
-from proxy.window import decode_push
+from proxy.push import decode_push
 
 POLL_SECONDS = 20.0
 MAX_PUSH = 16 * 1024 * 1024

@@ -33,8 +33,8 @@ from gates.ports import (
 )
 from gates.settings import ModelSettings, Settings
 from gates.status import ControlStatus, ModelStatus
+from proxy.push import Push
 from proxy.snapshot import ModelRoute, Snapshot
-from proxy.window import Push
 
 logger = logging.getLogger("penstock.control")
 

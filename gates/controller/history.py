@@ -17,7 +17,8 @@ from gates.controller.watch import Watch
 from gates.counts import candidate_lane, champion_lane
 from gates.evidence import Tally, rate_band
 from proxy.histogram import Histogram
-from proxy.window import LANES, LaneTally, Window, merge
+from proxy.tally import LANES, LaneTally
+from proxy.window import Window, merge
 
 SAMPLE_EVERY = 2.0
 RECENT = 300

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from gates.ports import WorkerSample
-from proxy.window import Push, Window, merge, merge_all
+from proxy.push import Push
+from proxy.window import Window, merge, merge_all
 
 ERAS_KEPT = 4
 

@@ -9,7 +9,7 @@ from gates.controller.standing import NOWHERE, Standing
 from gates.controller.watch import Watch
 from gates.controller.workers import Workers
 from gates.ports import Clock, StageClock, State, WorkerSample
-from proxy.window import Push
+from proxy.push import Push
 
 
 class Observer:

@@ -20,7 +20,7 @@ from gates.rollout import Rollout
 from gates.status import AgreementStatus, LaneStatus, ModelStatus, RolloutStatus, SliceStatus, StageStatus
 from gates.verdict import light
 from proxy.snapshot import ModelRoute, Phase, Snapshot
-from proxy.window import LANES, AgreementTally, LaneTally, SliceTally
+from proxy.tally import LANES, AgreementTally, LaneTally, SliceTally
 
 
 def model_status(

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gates.adapters.mlflow import CANDIDATE, CHAMPION, ROLLOUT_TAG, connect
+from gates.adapters.mlflow import CANDIDATE, CHAMPION, ROLLOUT_TAG
+from gates.adapters.mlflowstore import connect
 from gates.demo.scene import MODEL, Scene
 from gates.demo.traffic import Tally
 from gates.demo.trial import Outcome

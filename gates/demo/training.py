@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gates.adapters.mlflow import CHAMPION, connect, experiment_id, load_mlflow
+from gates.adapters.mlflow import CHAMPION, experiment_id
+from gates.adapters.mlflowstore import connect, load_mlflow
 from proxy import __version__
 
 if TYPE_CHECKING:

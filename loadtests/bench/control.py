@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from loadtests.bench.processes import HOST
+from proxy.push import decode_push
 from proxy.snapshot import Snapshot, encode
-from proxy.window import Window, decode_push, merge_all
+from proxy.window import Window, merge_all
 
 _HOLD_SECONDS = 20.0
 

@@ -20,8 +20,9 @@ from gates.adapters.store import SqlStore
 from gates.audit import Chain, Link
 from gates.controller.replay import replay
 from proxy import snapshot as snapshots
+from proxy.push import Push, Sample, encode_push
 from proxy.snapshot import ModelRoute, Snapshot
-from proxy.window import Push, Sample, Window, encode_push
+from proxy.window import Window
 from tests.servers import eventually
 
 ROOT = Path(__file__).parents[2]

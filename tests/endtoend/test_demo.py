@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gates.adapters.mlflow import connect
+from gates.adapters.mlflowstore import connect
 from gates.demo.scene import MODEL, tracking_uri
 
 

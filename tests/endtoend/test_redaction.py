@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gates.adapters.mlflow import connect
+from gates.adapters.mlflowstore import connect
 from tests.endtoend.penstock import MODEL, Penstock, configuration
 from tests.servers import Background, Handler, ModelServer, Seen, eventually, reply
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from gates.adapters.mlflow import connect
+from gates.adapters.mlflowstore import connect
 from gates.adapters.store import SqlStore
 from gates.audit import GENESIS, Chain
 from gates.cli import run

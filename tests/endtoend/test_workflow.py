@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gates.adapters.mlflow import connect
+from gates.adapters.mlflowstore import connect
 from proxy.snapshot import Phase
 from tests.endtoend import workflow
 from tests.endtoend.penstock import MODEL, Penstock, configuration

@@ -16,7 +16,8 @@ from pathlib import Path
 import httpx2
 
 from proxy import snapshot as snapshots
-from proxy.window import Push, Sample, Window, encode_push
+from proxy.push import Push, Sample, encode_push
+from proxy.window import Window
 from tests.servers import eventually
 
 MODEL = "fraud_detector"

@@ -18,7 +18,8 @@ from gates.gate import Gate, terms_of
 from gates.verdict import GateResult, Verdict
 from proxy.comparison import Comparison
 from proxy.snapshot import Phase
-from proxy.window import AloneTally, Window, merge
+from proxy.tally import AloneTally
+from proxy.window import Window, merge
 from tests.control import PLAN
 from tests.strategies import windows
 

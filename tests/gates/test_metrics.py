@@ -11,8 +11,9 @@ from gates.metrics import BOUNDS, Metrics
 from gates.phases import Event
 from proxy.comparison import Comparison
 from proxy.outputs import OutputTally
+from proxy.push import Push, Sample
 from proxy.snapshot import Phase
-from proxy.window import Push, Sample, Window
+from proxy.window import Window
 from tests.control import MODEL, Desk, in_loop, model_settings
 from tests.fakes import FakeRegistry
 from tests.gates.controller.test_errands import errands_at

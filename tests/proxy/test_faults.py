@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 from proxy.snapshot import ModelRoute, Origin, ShadowPolicy
-from proxy.window import Lane, Window
+from proxy.tally import Lane
+from proxy.window import Window
 from tests.proxy.faults import (
     FAULTS,
     MATRIX,

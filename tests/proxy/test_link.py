@@ -13,9 +13,10 @@ from proxy import app, snapshot
 from proxy.errors import UpstreamRefused
 from proxy.link import Link
 from proxy.local import Holder
+from proxy.push import decode_push
 from proxy.settings import WorkerSettings
 from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
-from proxy.window import Window, decode_push
+from proxy.window import Window
 from proxy.windows import Windows
 from tests.servers import Background, eventually
 from tests.workers import ControlEnd

@@ -11,7 +11,7 @@ from uvicorn._types import ASGISendCallable
 
 from proxy.routing import bucket_of
 from proxy.snapshot import AgreementSpec, Origin, ShadowPolicy
-from proxy.window import ShadowTally
+from proxy.tally import ShadowTally
 from tests.servers import (
     HANG,
     JSON,

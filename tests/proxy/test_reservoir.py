@@ -4,9 +4,9 @@ import json
 
 from proxy.comparison import Answer, compare
 from proxy.disagreements import Disagreement, Request
+from proxy.push import decode_push, encode_push
 from proxy.reservoir import MOST_IN_A_PUSH, Reservoir
 from proxy.snapshot import ModelRoute, Snapshot
-from proxy.window import decode_push, encode_push
 from proxy.windows import Windows
 from tests.proxy.test_disagreements import JSON, route
 

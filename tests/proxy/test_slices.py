@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from proxy.comparison import Comparison
 from proxy.slices import NONE, OTHER, places_of
 from proxy.snapshot import ModelRoute, Origin, Slice, Target
-from proxy.window import Window, decode_window, encode_window, merge
+from proxy.window import Window, decode_window, encode_window, merge, window_of
 
 COUNTRY, TIER = Slice("country", "header", "x-country", most=2), Slice("tier", "json", "customer.tier")
 ROUTE = ModelRoute("m", "/", Target("1", (Origin("h", 1),)), slices=(COUNTRY, TIER))
@@ -41,7 +41,7 @@ def test_what_is_seen_of_a_request_is_seen_of_its_slices_too_and_values_are_capp
     assert set(window.slices["country"]) == {"BR", "DE", OTHER}
     other, gold = window.slices["country"][OTHER], window.slices["tier"]["gold"]
     assert (other.champion.answers, other.candidate.failures, other.compared, other.disagreed) == (2, 2, 2, 2)
-    assert (gold.champion.answers, gold.candidate.answers, gold.window.agreement.disagreed) == (4, 4, 4)
+    assert (gold.champion.answers, gold.candidate.answers, window_of(gold).agreement.disagreed) == (4, 4, 4)
     assert (window.champion.answers, window.agreement.compared) == (4, 4)
     assert decode_window(encode_window(window)) == window
 

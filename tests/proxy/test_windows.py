@@ -5,8 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.push import Push, encode_push
 from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
-from proxy.window import Push, Window, encode_push
+from proxy.window import Window
 from proxy.windows import RETIREMENT, Windows
 
 ROUTE = ModelRoute("m", "/", Target("1", (Origin("127.0.0.1", 8001),)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gates.adapters.mlflow import connect, load_mlflow
+from gates.adapters.mlflowstore import connect, load_mlflow
 from gates.adapters.modelserver import ModelServer
 from tests.realservers.mlserver import MLServer, programs
 

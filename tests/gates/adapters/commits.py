@@ -17,8 +17,9 @@ from gates.ports import (
     WorkerSample,
 )
 from gates.rollout import Rollout
+from proxy.push import Sample
 from proxy.snapshot import ModelRoute, Origin, Phase, Snapshot, Target
-from proxy.window import Sample, Window
+from proxy.window import Window
 from tests.control import TERMS
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from gates.adapters.mlflow import MlflowRegistry, connect
+from gates.adapters.mlflow import MlflowRegistry
+from gates.adapters.mlflowstore import connect
 from gates.adapters.versions import MlflowVersions
 from gates.ports import RolloutFacts
 from gates.promotion.certificate import certificate

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.adapters.mlflow import MlflowRegistry, _legal_name, connect
+from gates.adapters.mlflow import MlflowRegistry, _legal_name
+from gates.adapters.mlflowstore import connect
 from gates.ports import Registry, RegistryError, RolloutFacts
 
 MODEL = "fraud_detector"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gates.adapters.mlflow import connect
+from gates.adapters.mlflowstore import connect
 from gates.adapters.modelserver import ModelServer, ModelServerError, free_port
 
 MODEL = "sleeper"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gates.adapters.exhibit import TABLE
-from gates.adapters.mlflow import MlflowRegistry, connect
+from gates.adapters.mlflow import MlflowRegistry
+from gates.adapters.mlflowstore import connect
 from gates.ports import Recorded, RolloutFacts
 from proxy.disagreements import AnswerOnRecord
 from tests.gates.adapters.commits import StoreAndOutbox

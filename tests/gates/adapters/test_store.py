@@ -17,8 +17,9 @@ from gates.ports import (
     Trial,
     WorkerSample,
 )
+from proxy.push import Sample
 from proxy.snapshot import Phase, Snapshot
-from proxy.window import Sample, Window
+from proxy.window import Window
 from tests.gates.adapters.commits import StoreAndOutbox, answers, commit, rollout, row, sample, snapshot
 from tests.strategies import snapshots, windows
 

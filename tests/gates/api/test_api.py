@@ -14,8 +14,9 @@ from gates.phases import Event
 from gates.ports import AuditRow, Recorded
 from gates.status import ControlStatus, ModelStatus
 from proxy import snapshot as snapshots
+from proxy.push import Push, Sample, encode_push
 from proxy.snapshot import Phase
-from proxy.window import Push, Sample, Window, encode_push
+from proxy.window import Window
 from tests.control import MODEL, PLAN, Desk, in_loop, model_settings
 from tests.fakes import FakeRegistry
 from tests.gates.controller.test_casebook import pair, push

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gates.adapters.mlflow import connect
+from gates.adapters.mlflowstore import connect
 from gates.cli import run
 from gates.exits import Exit
 from gates.promotion.lint import STANDARD_TAGS

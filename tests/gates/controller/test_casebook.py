@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from gates.phases import Event
 from proxy.disagreements import AnswerOnRecord, Disagreement
+from proxy.push import Push, decode_push, encode_push
 from proxy.snapshot import RecordPolicy
-from proxy.window import Push, decode_push, encode_push
 from tests.control import MODEL, Desk, in_loop, model_settings
 
 KEEP = 2

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from gates.controller.ledger import ERAS_KEPT, Ledger, Versions
 from gates.ports import WorkerSample
-from proxy.window import Push, Sample, Window, merge_all
+from proxy.push import Push, Sample
+from proxy.window import Window, merge_all
 
 TRIAL = Versions("40", "42")
 

@@ -9,8 +9,9 @@ import pytest
 
 from gates.gate import Gate
 from gates.plan import Deadline, Plan
+from proxy.push import Push, Sample, decode_push, encode_push
 from proxy.snapshot import Phase
-from proxy.window import Push, Sample, Window, decode_push, encode_push
+from proxy.window import Window
 from tests.control import MODEL, PLAN, Desk, Worker, in_loop, model_settings
 
 ERRORS = Gate("errors", "error_rate", 0.01)

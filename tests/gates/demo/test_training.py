@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gates.adapters.mlflow import connect
+from gates.adapters.mlflowstore import connect
 from gates.demo.training import TrainedVersions, train_versions
 
 MODEL = "fraud_detector"

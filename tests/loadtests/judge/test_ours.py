@@ -11,7 +11,8 @@ from gates.verdict import GateResult, Verdict
 from loadtests.judge.ours import ALARM, BUDGET, GATES, Watches, judge
 from loadtests.judge.traffic import Scenario, Traffic, simulate
 from proxy.histogram import Histogram, index_of
-from proxy.window import LaneTally, Window
+from proxy.tally import LaneTally
+from proxy.window import Window
 
 RNG = 5
 QUIET = Scenario("quiet", fault=0.04, onset=40, requests_per_second=20.0)
