@@ -63,7 +63,7 @@ $(COMPILED)/.built: $(shell find proxy -name '*.py') hatch_build.py $(INSTALLED)
 # Without the safe path, Python would look for `proxy` in this folder first.
 test-compiled: $(COMPILED)/.built ## Run the data plane's tests on the compiled hot path
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/$(COMPILED):$(CURDIR)" PENSTOCK_COMPILED=1 \
-		$(BIN)/python -m pytest -o pythonpath= tests/proxy $(TEST_ARGS)
+		$(BIN)/python -m pytest -o pythonpath= -n $(TEST_PROCESSES) --dist loadfile tests/proxy $(TEST_ARGS)
 
 soak: $(INSTALLED) ## Kill and stop control planes for half an hour: 20 deaths at each point of each commit, 50 stops
 	@PENSTOCK_SOAK_KILLS=20 PENSTOCK_SOAK_STOPS=50 $(BIN)/python -m pytest -v -o timeout=3600 $(SOAK_ARGS) \

@@ -253,10 +253,9 @@ class Connection(asyncio.Protocol):
         response.touched = True
         if not response.status:
             self._head_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._end(UpstreamMalformed(str(error.__context__ or error)))
+        malformed = self._malformed(data)
+        if malformed:
+            self._end(UpstreamMalformed(malformed))
             response.wake()
             return
         if not response.status:
@@ -266,6 +265,14 @@ class Connection(asyncio.Protocol):
         if response.complete:
             self._release(response)
         response.wake()
+
+    def _malformed(self, data: bytes) -> str:
+        """Parse what came; what is wrong with it, "" for nothing."""
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            return str(error.__context__ or error)
+        return ""
 
     # the parser's callbacks
 

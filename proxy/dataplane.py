@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 import msgspec
@@ -83,6 +84,7 @@ class DataPlane:
 
     async def __call__(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Raises AnswerCut where an answer breaks off that the client has begun to read."""
+        told: PenstockError | None = None
         try:
             if scope["path"].startswith("/-/"):
                 await local.answer(self._holder, self._upstreams, scope["path"], send)
@@ -91,7 +93,9 @@ class DataPlane:
         except (AnswerCut, ClientGone):
             raise
         except PenstockError as error:
-            await local.answer_error(error, send)
+            told = error
+        if told is not None:  # here and below, nothing is awaited within an `except`: see strand.py
+            await local.answer_error(told, send)
 
     async def _proxy(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         request = await self._read(scope, receive)
@@ -171,9 +175,10 @@ class DataPlane:
         assignment = request.assignment
         if assignment.variant == "champion" or request.rest is not None:
             return await self._ask(request, assignment.variant, assignment.target)
-        try:
+        begun: _Begun | None = None
+        with suppress(UpstreamFailed):
             begun = await self._ask(request, "candidate", assignment.target)
-        except UpstreamFailed:
+        if begun is None:
             return await self._step_in(request)
         if begun.response.status < 400:
             return begun

@@ -128,20 +128,25 @@ class GatewayProtocol:
         if self._deaf:
             return  # whatever follows the last request of a connection belongs to no request
         self._head_bytes += len(data)
-        try:
-            self.parser.feed_data(data)
-            if self._head_bytes > self.limits.head_bytes and (self._in_head or self._in_body):
-                raise HeadTooLarge(f"more than {self.limits.head_bytes} bytes of header or trailer")
-        except httptools.HttpParserUpgrade:
-            self._end_with_newest()
-        except RequestRefused as refusal:
+        refusal = self._refused(data)
+        if refusal is not None:
             self._refuse(refusal)
-        except httptools.HttpParserError:
-            self._refuse(self._found or RequestRefused("malformed request"))
         if self._due is not None:
             self._start()
         elif self._running is not None:
             self._running.wake()  # the end of its body may have come with the head of the next request
+
+    def _refused(self, data: bytes) -> RequestRefused | None:
+        """Parse what came; why it is refused, None where it is not."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._end_with_newest()
+        except httptools.HttpParserError:
+            return self._found or RequestRefused("malformed request")
+        if self._head_bytes > self.limits.head_bytes and (self._in_head or self._in_body):
+            return HeadTooLarge(f"more than {self.limits.head_bytes} bytes of header or trailer")
+        return None
 
     # the parser's callbacks
 

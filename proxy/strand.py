@@ -3,6 +3,9 @@
 A task of asyncio's waits for the loop's next turn at its start and after everything that it waited for; a request
 would pay for several turns. A strand starts at once and takes none. It may await a `Signal`, any future and whatever is
 built of them; what asks for the current task (`asyncio.timeout`, say) belongs in a task, which a strand may await.
+
+Nothing that runs as a strand awaits within an `except`, and no `except` lets one go on: compiled, a coroutine that
+rests there leaves its exception to all who run after it, as the context of every error to come.
 """
 
 from __future__ import annotations

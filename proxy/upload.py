@@ -40,23 +40,25 @@ class Upload:
 
     async def run(self, sink: Sink) -> None:
         """Pass on what comes, to the end."""
-        while not self.whole and self.refusal is None:
+        while not self.whole:
             sink.deadline = float("inf")
             piece = await self._next()
+            if piece is None:
+                sink.abort()
+                return
             sink.deadline = monotonic() + self._timeout
-            if self.refusal is None:
-                await sink.write(self.framed(piece))
-        if self.refusal is not None:
-            sink.abort()
+            await sink.write(self.framed(piece))
 
-    async def _next(self) -> bytes:
+    async def _next(self) -> bytes | None:
+        """None where none will be passed on any more, for what `refusal` says."""
         message = await self._receive()
         if message["type"] != "http.request":
             self.refusal = ClientGone("the client left before its request was whole")
-            return b""
+            return None
         self._sent += len(message["body"])
         if self._sent > self._limit:
             self.refusal = BodyTooLarge(f"the request's body is over {self._limit} bytes")
+            return None
         self.whole = not message["more_body"]
         return message["body"]
 

@@ -250,3 +250,20 @@ def test_at_the_pools_limit_the_answer_is_503(background: Background, scene: Sce
             crowd.enter_context(Client(scene.port)).send(request("GET", "/"))
         eventually(lambda: upstream.connections == 512)
         assert _error(scene.post()) == (503, "busy")
+
+
+def test_a_failure_is_over_when_its_request_is(scene: Scene, background: Background) -> None:
+    """Whatever fails later has nothing to do with it: no chain of errors grows from request to request."""
+    with refusing() as nobody, Scripted(background, [READ, b"nonsense"]) as malformed:
+        for origin in (nobody, malformed):
+            scene.ramped(10_000, origin)
+            for _ in range(3):
+                assert scene.post().status == 200
+    assert background.call(_context_of_an_error) is None
+
+
+def _context_of_an_error() -> BaseException | None:
+    try:
+        raise KeyError("a later one")
+    except KeyError as error:
+        return error.__context__
