@@ -16,6 +16,8 @@ COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY proxy proxy
 COPY gates gates
 COPY loadtests/model_load.py loadtests/
+COPY config/penstock.yaml config/penstock.schema.json config/
+COPY config/gates config/gates
 RUN python -m hatchling build --target wheel --directory /dist
 
 # Each plane's environment, made where a compiler or pip may stay behind.

@@ -1,5 +1,6 @@
 """What leaves the house: the locks, the version, the wheel."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -112,6 +113,30 @@ def test_the_wheel_holds_every_module_its_types_and_the_licence(wheel: zipfile.Z
 
 def test_the_wheel_brings_the_load_of_staging(wheel: zipfile.ZipFile) -> None:
     assert wheel.read("gates/loadtests/model_load.py") == (ROOT / "loadtests" / "model_load.py").read_bytes()
+
+
+ASK = """
+from gates.settings import load_promotion
+from gates.shipped import configuration, gate_file, shipped
+from pathlib import Path
+print(gate_file(Path("llm-service")))
+print(len(load_promotion(gate_file(Path("llm-service"))).live), *sorted(configuration()))
+"""
+
+
+def test_the_wheel_brings_the_gate_files_and_finds_them(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """As installed: the checkout is out of reach."""
+    wheel.extractall(tmp_path)
+    environment = {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": str(tmp_path)}
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    found, told = asked.stdout.splitlines()
+    assert found == str(tmp_path / "gates" / "config" / "gates" / "llm-service.yaml")
+    files = ["gates/default.yaml", "gates/llm-service.yaml", "gates/promotion.schema.json", "gates/promotion.yaml"]
+    assert told.split() == ["12", *files, "penstock.schema.json", "penstock.yaml"]
+    for file in told.split()[1:]:
+        assert wheel.read(f"gates/config/{file}") == (ROOT / "config" / file).read_bytes()
 
 
 def test_the_image_is_built_from_all_that_the_wheel_needs(tmp_path: Path) -> None:

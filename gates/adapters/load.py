@@ -15,14 +15,14 @@ from typing import Literal, Self
 
 import msgspec
 
-import gates
 from gates.promotion.staging import Measurements
+from gates.shipped import shipped
 
 Shape = Literal["steady", "ramp", "spike"]
 SHAPES: tuple[Shape, ...] = ("steady", "ramp", "spike")
 _GRACE = 60.0  # seconds that Locust may take beyond the load's own
 _LOOK_EVERY = 0.2
-_FILE = "model_load.py"
+_FILE = "loadtests/model_load.py"
 
 
 class LoadError(Exception):
@@ -53,7 +53,7 @@ def run(load: Load, host: str, payload: Path | None) -> Measurements:
         raise LoadError("locust is not installed: pip install 'penstock[loadtest]'")
     with tempfile.TemporaryDirectory(prefix="penstock-load-") as folder:
         summary = Path(folder) / "summary.json"
-        command = [sys.executable, "-m", "locust", "-f", str(locustfile()), "--headless", "--only-summary"]
+        command = [sys.executable, "-m", "locust", "-f", str(shipped(_FILE)), "--headless", "--only-summary"]
         command += ["--host", host, "--users", str(load.users), "--run-time", f"{load.seconds:.0f}s"]
         command += ["--rate", str(load.rate), "--shape", load.shape, "--path", load.path, "--summary", str(summary)]
         command += ["--payload", str(payload)] if payload else []
@@ -69,13 +69,6 @@ def run(load: Load, host: str, payload: Path | None) -> Measurements:
             ) from None
     latencies = {float(q): seconds for q, seconds in figures.latencies.items() if seconds is not None}
     return Measurements(figures.requests, figures.failures, figures.seconds, latencies, source=f"Locust on {host}")
-
-
-def locustfile() -> Path:
-    """In an installed wheel it is inside the package, in a checkout beside it."""
-    package = Path(gates.__file__).parent
-    inside = package / "loadtests" / _FILE
-    return inside if inside.exists() else package.parent / "loadtests" / _FILE
 
 
 class ResourceWatch(AbstractContextManager["ResourceWatch"]):

@@ -14,12 +14,14 @@ from gates.adapters.housekeeping import Housekeeping
 from gates.adapters.prometheus import Prometheus
 from gates.adapters.versions import MlflowVersions
 from gates.cli.asking import client_of
+from gates.cli.options import Telling
 from gates.exits import Exit, Failure
 from gates.ports import MetricsError, NotRegistered, RegistryError
 from gates.promotion.report import STAGES, Report, StageReport
 from gates.promotion.series import SeriesGate
 from gates.promotion.staging import Measurements
 from gates.settings import NO_GATES, MlflowSettings, PromotionGates, Settings, SettingsError, load, load_promotion
+from gates.shipped import gate_file
 from gates.verdict import GateResult, Light
 
 FORMATS = {"text": ".txt", "json": ".json", "markdown": ".md", "junit": ".xml"}
@@ -189,22 +191,22 @@ def require(option: str, given: str, known: Iterable[str]) -> None:
         raise Failure(f"{option} {given}: expected {', '.join(known)}", Exit.USAGE)
 
 
-def conclude(report: Report, format: str, output: Path | None, strict: bool) -> Exit:
+def conclude(report: Report, telling: Telling) -> Exit:
     """Print the report, keep it where asked, and turn its light into the exit status. Raises Failure."""
-    require("--format", format, FORMATS)
-    if output is not None:
-        _keep(report, output)
-    if format == "text":
+    require("--format", telling.format, FORMATS)
+    if telling.output is not None:
+        _keep(report, telling.output)
+    if telling.format == "text":
         from rich.console import Console
 
         from gates.promotion.text import as_text
 
         Console().print(as_text(report))
     else:
-        sys.stdout.write(_written(report, format))
-    if not strict and report.light is not Light.GO:
+        sys.stdout.write(_written(report, telling.format))
+    if not telling.strict and report.light is not Light.GO:
         print(f"penstock: {report.light}, and exit status 0, as --strict was not asked for", file=sys.stderr)
-    return _EXITS[report.light] if strict else Exit.GO
+    return _EXITS[report.light] if telling.strict else Exit.GO
 
 
 def _written(report: Report, format: str) -> str:
@@ -266,7 +268,7 @@ def _versions(mlflow: MlflowSettings | None) -> MlflowVersions:
 
 def _gates(file: Path) -> PromotionGates:
     try:
-        return load_promotion(file)
+        return load_promotion(gate_file(file))
     except SettingsError as error:
         raise Failure(str(error), Exit.CONFIGURATION) from None
 

@@ -16,7 +16,7 @@ from gates.exits import Exit, Failure
 if TYPE_CHECKING:
     from gates.settings import ModelSettings, Settings
 
-app = typer.Typer(help="Check the configuration, or print its schema.", rich_markup_mode=None)
+app = typer.Typer(help="Begin a configuration, check it, or print its schema.", rich_markup_mode=None)
 
 
 def load(path: Path) -> Settings:
@@ -27,6 +27,32 @@ def load(path: Path) -> Settings:
         return settings.load(path)
     except settings.SettingsError as error:
         raise Failure(str(error), Exit.CONFIGURATION) from None
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="It is made where it is not there.")] = CONFIG.parent,
+) -> None:
+    """Write a configuration to begin with: every key, commented, the gate files, and their schemas for your editor.
+
+    A file that is there is never written over: then nothing is written at all.
+
+    \b
+      penstock config init config
+    """
+    from gates.shipped import configuration
+
+    files = {folder / path: content for path, content in configuration().items()}
+    if there := [str(file) for file in files if file.exists()]:
+        raise Failure(f"{', '.join(there)} would be written over: name another folder", Exit.REFUSED)
+    try:
+        for file, content in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+    except OSError as error:
+        raise Failure(f"{folder}: {error.strerror}", Exit.UNAVAILABLE) from None
+    begun = folder / CONFIG.name
+    print(f"wrote {begun}: name your servers there, then check it: penstock config validate {begun}")
 
 
 @app.command()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gates.cli.asking import asking
-from gates.cli.options import CONFIG, CONTROL, Config, Control
+from gates.cli.bundles import bundled
+from gates.cli.options import CONFIG, CONTROL, Config, Control, Telling, Tracking
 from gates.exits import Exit
 
 app = typer.Typer(help="Judge a candidate by its gates: GO, WARNING or NO-GO.", rich_markup_mode=None)
@@ -21,47 +23,41 @@ Champion = Annotated[
     str | None,
     typer.Option(metavar="VERSION", show_default="the alias @champion", help="The version that it is to replace."),
 ]
-Gates = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", show_default="the model's `promotion` in the configuration", help="The gates."),
-]
-Tracking = Annotated[
-    str | None,
-    typer.Option(
-        "--tracking-uri",
-        metavar="URL",
-        envvar="MLFLOW_TRACKING_URI",
-        show_default="the configuration's",
-        help="The MLflow server or store.",
-    ),
-]
 PrometheusUrl = Annotated[
     str | None,
     typer.Option(metavar="URL", envvar="PROMETHEUS_URL", show_default="the configuration's", help="Of its server."),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 on WARNING and 2 on NO-GO; without it, 0.")]
 Remedy = Annotated[
     str,
     typer.Option(metavar="MODE", help="What to do about a NO-GO, by the gate file: off, dry-run (only tell) or act."),
 ]
-Format = Annotated[str, typer.Option(metavar="FORMAT", help="What to print: text, json, markdown or junit.")]
-Output = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Keep the report, too; .json, .md, .xml (JUnit) or .txt tells the format."),
-]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Where the gates stand."""
+
+    gates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default="the model's `promotion` in the configuration",
+            help="The gates; or promotion or llm-service, which come with Penstock.",
+        ),
+    ] = None
+    config: Config = CONFIG
 
 
 @app.command()
+@bundled
 def offline(
+    *,
     model: Model,
     candidate: Candidate,
     champion: Champion = None,
-    gates: Gates = None,
-    config: Config = CONFIG,
+    rules: Rules,
     tracking_uri: Tracking = None,
-    strict: Strict = False,
-    format: Format = "text",
-    output: Output = None,
+    telling: Telling,
 ) -> Exit:
     """Judge what the registry knows of a version, alone and beside the champion.
 
@@ -73,14 +69,16 @@ def offline(
     """
     from gates.cli import checking
 
-    check = checking.Check.of(model, config, gates, tracking_uri)
+    check = checking.Check.of(model, rules.config, rules.gates, tracking_uri)
     trial = check.trial(candidate, champion)
     report = checking.report(trial, [checking.offline(check, trial)])
-    return checking.conclude(report, format, output, strict)
+    return checking.conclude(report, telling)
 
 
 @app.command()
+@bundled
 def staging(
+    *,
     model: Model,
     candidate: Candidate,
     url: Annotated[
@@ -100,13 +98,10 @@ def staging(
     server_log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --url: the log in which each request should stand.")
     ] = None,
-    gates: Gates = None,
-    config: Config = CONFIG,
+    rules: Rules,
     tracking_uri: Tracking = None,
     prometheus_url: PrometheusUrl = None,
-    strict: Strict = False,
-    format: Format = "text",
-    output: Output = None,
+    telling: Telling,
 ) -> Exit:
     """Judge a server of the version under load.
 
@@ -123,27 +118,26 @@ def staging(
     from gates.cli.staging import Server, measure
 
     checking.require("--shape", shape, SHAPES)
-    check = checking.Check.of(model, config, gates, tracking_uri, prometheus_url)
+    check = checking.Check.of(model, rules.config, rules.gates, tracking_uri, prometheus_url)
     load = Load(users, rate, duration, shape, path)  # type: ignore[arg-type]  # checked above
     server = Server(url, starts, server_log)
     version, seen = measure(check, candidate, server, load, payload)
     report = checking.report(checking.Versions(model, version), [checking.staging(check, seen)])
-    return checking.conclude(report, format, output, strict)
+    return checking.conclude(report, telling)
 
 
 @app.command()
 @asking
+@bundled
 def production(
+    *,
     model: Model,
     candidate: Candidate,
-    gates: Gates = None,
-    config: Config = CONFIG,
+    rules: Rules,
     prometheus_url: PrometheusUrl = None,
     remedy: Remedy = "off",
     control: Control = CONTROL,
-    strict: Strict = False,
-    format: Format = "text",
-    output: Output = None,
+    telling: Telling,
 ) -> Exit:
     """Judge what production has shown of a candidate.
 
@@ -156,15 +150,17 @@ def production(
     from gates.cli import checking, remedying
 
     checking.require("--remedy", remedy, remedying.MODES)
-    check = checking.Check.of(model, config, gates, None, prometheus_url)
+    check = checking.Check.of(model, rules.config, rules.gates, None, prometheus_url)
     report = checking.report(checking.Versions(model, candidate), [checking.production(check, candidate, control)])
     remedying.remedy(report, {one.gate: one for one in check.gates.remedies}, remedy, control)
-    return checking.conclude(report, format, output, strict)
+    return checking.conclude(report, telling)
 
 
 @app.command("all")
 @asking
+@bundled
 def every(
+    *,
     model: Model,
     candidate: Candidate,
     champion: Champion = None,
@@ -178,15 +174,12 @@ def every(
     payload: Annotated[
         Path | None, typer.Option(metavar="FILE", show_default="the model's input example", help="For staging.")
     ] = None,
-    gates: Gates = None,
-    config: Config = CONFIG,
+    rules: Rules,
     tracking_uri: Tracking = None,
     prometheus_url: PrometheusUrl = None,
     control: Control = CONTROL,
     record: Annotated[bool, typer.Option("--record", help="Put the report on the control plane's record.")] = False,
-    strict: Strict = False,
-    format: Format = "text",
-    output: Output = None,
+    telling: Telling,
 ) -> Exit:
     """Judge every stage that the gate file names gates for: one report, one verdict.
 
@@ -198,7 +191,7 @@ def every(
     from gates.cli import checking
     from gates.cli.staging import Server, measure
 
-    check = checking.Check.of(model, config, gates, tracking_uri, prometheus_url)
+    check = checking.Check.of(model, rules.config, rules.gates, tracking_uri, prometheus_url)
     trial, wanted = checking.Versions(model, candidate, champion or ""), checking.stages_of(check, stages)
     found = []
     if "offline" in wanted:
@@ -215,24 +208,23 @@ def every(
     report = checking.report(trial, found)
     if record:
         checking.record(report, control)
-    return checking.conclude(report, format, output, strict)
+    return checking.conclude(report, telling)
 
 
 @app.command()
 @asking
+@bundled
 def live(
+    *,
     model: Annotated[str, typer.Option("--model", metavar="MODEL", help="Whose rollout, and whose gates.")] = "",
     candidate: Annotated[
         str, typer.Option("--candidate", metavar="VERSION", help="Its rollout's own gates are judged, too.")
     ] = "",
-    gates: Gates = None,
-    config: Config = CONFIG,
+    rules: Rules,
     prometheus_url: PrometheusUrl = None,
     remedy: Remedy = "off",
     control: Control = CONTROL,
-    strict: Strict = False,
-    format: Format = "text",
-    output: Output = None,
+    telling: Telling,
 ) -> Exit:
     """Judge the traffic of now: a rollout's live gates, and what Prometheus sees.
 
@@ -242,13 +234,13 @@ def live(
 
     \b
       penstock gate live --model fraud_detector --candidate 42 --strict
-      penstock gate live --gates config/gates/llm-service.yaml --prometheus-url http://prometheus:9090 --strict
+      penstock gate live --gates llm-service --prometheus-url http://prometheus:9090 --strict
     """
     from gates.cli import checking, remedying
 
     checking.require("--remedy", remedy, remedying.MODES)
-    check = checking.Check.of(model, config, gates, None, prometheus_url, optional=bool(candidate))
+    check = checking.Check.of(model, rules.config, rules.gates, None, prometheus_url, optional=bool(candidate))
     stage = checking.live(check, candidate, control)
     report = checking.report(checking.Versions(model, candidate), [stage])
     remedying.remedy(report, {one.gate: one for one in check.gates.remedies}, remedy, control)
-    return checking.conclude(report, format, output, strict)
+    return checking.conclude(report, telling)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -52,3 +53,27 @@ By = Annotated[
 ]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the record.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Tracking = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        metavar="URL",
+        envvar="MLFLOW_TRACKING_URI",
+        show_default="the configuration's",
+        help="The MLflow server or store.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How the verdict is told."""
+
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 on WARNING and 2 on NO-GO; without it, 0.")] = False
+    format: Annotated[str, typer.Option(metavar="FORMAT", help="What to print: text, json, markdown or junit.")] = (
+        "text"
+    )
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the report, too; .json, .md, .xml (JUnit) or .txt tells the format."),
+    ] = None

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from gates.cli.asking import print_json
-from gates.cli.gate import Format, Output, Strict, Tracking
-from gates.cli.options import CONFIG, Config, Json, Model
+from gates.cli.bundles import bundled
+from gates.cli.options import CONFIG, Config, Json, Model, Telling, Tracking
 from gates.exits import Exit, Failure
 
 app = typer.Typer(help="Keep the model registry in order.", rich_markup_mode=None)
@@ -47,12 +47,12 @@ def seal(
 
 
 @app.command()
+@bundled
 def lint(
+    *,
     config: Config = CONFIG,
     tracking_uri: Tracking = None,
-    strict: Strict = False,
-    format: Format = "text",
-    output: Output = None,
+    telling: Telling,
 ) -> Exit:
     """Look through all models for what will hurt later.
 
@@ -74,7 +74,7 @@ def lint(
             for result in look(state.name, state.description, state.champion, state.tags, state.sunset_aliases)
         ]
     report = Report.of("registry", "", "", time.time(), [StageReport.of("offline", found)])
-    return checking.conclude(report, format, output, strict)
+    return checking.conclude(report, telling)
 
 
 @app.command()

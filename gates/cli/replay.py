@@ -41,7 +41,7 @@ def replay(
     status is 6. It reads the store itself, and changes nothing.
 
     \b
-      penstock replay fraud_detector --gates config/gates/default.yaml
+      penstock replay fraud_detector --gates config/gates/default.yaml     (or default, which comes with Penstock)
     """
     from gates.controller import replay as replaying
 
@@ -66,9 +66,10 @@ def replay(
 
 def _gates(file: Path) -> Sequence[Gate]:
     from gates import settings
+    from gates.shipped import gate_file
 
     try:
-        return settings.load_gates(file)
+        return settings.load_gates(gate_file(file))
     except settings.SettingsError as error:
         raise Failure(str(error), Exit.CONFIGURATION) from None
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gates.adapters.load import locustfile
+from gates.shipped import shipped
 
 # Locust changes the process that imports it (gevent), so what it is asked is asked in another.
 ASK = """
@@ -32,7 +32,10 @@ def test_shapes_bodies_and_figures(tmp_path: Path) -> None:
     payload = tmp_path / "bodies.jsonl"
     payload.write_text('{"inputs": [1]}\n\n{"inputs": [2]}\n')
     said = subprocess.run(
-        [sys.executable, "-c", ASK, str(locustfile()), str(payload)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", ASK, str(shipped("loadtests/model_load.py")), str(payload)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     told = json.loads(said.stdout)
     assert told["shapes"]["steady"] == [1.0] * 11
