@@ -1,21 +1,24 @@
 """What an open dashboard costs: CPU of the control plane and of the workers, and the browser's memory.
 
-A whole `penstock serve` in front of two nginx, a rollout under way, a steady load, and a page that is opened and
-closed in turns, so that a drift of the machine hits both alike. `make dashboard-bench` takes ten minutes. Of an hour
-it can say this: CPU does not grow with time, as what is drawn and sent is of one size from the tenth minute on; of the
-browser's memory the slope is told."""
+A whole `penstock serve` in front of two nginx, a rollout under way, a steady load, and one page that stays open for as
+long as asked, between two stretches without it; more turns take more such pages. Each is compared with the mean of the
+stretches before and after it, so that a machine that slowly drifts hits both alike. `make dashboard-bench` takes ten
+minutes; an hour is `make dashboard-bench DASHBOARD_ARGS="--seconds 3600 --alone 300 --turns 1"`."""
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
@@ -27,13 +30,37 @@ from tests.endtoend.penstock import MODEL, Penstock, configuration
 
 TICKS = 100.0
 """Of a second, in /proc/PID/stat."""
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+MEBIBYTE = 2**20
 LOOK_EVERY = 10.0
 SETTLE = 5.0
+FULL_AFTER = 720.0
+"""Seconds until a page has all the points that it draws at once: the last ten minutes, and some to settle."""
 
-Costs = dict[bool, list[dict[str, float]]]
-"""Of each turn, without a page (False) and with one (True): shares of a core, by who spent them."""
-Heaps = list[list[tuple[float, float]]]
-"""Of each turn with a page: (seconds, MiB)."""
+
+Costs = dict[str, float]
+"""Shares of a core, by who spent them."""
+
+
+class Look(NamedTuple):
+    """The browser at one moment with the page open."""
+
+    at: float
+    """Seconds since the page was opened."""
+    heap: float
+    """MiB of its scripts' that are in use once the rest is collected."""
+    resident: float
+    """MiB of the process that draws it."""
+    elements: int
+    listeners: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time with the page open, or, without any look, one without it."""
+
+    costs: Costs
+    looks: tuple[Look, ...] = ()
 
 
 @contextmanager
@@ -71,37 +98,50 @@ def load(folder: Path, port: int, rate: float, seconds: float) -> Iterator[None]
         process.wait()
 
 
-class Turns:
-    """Turns alone and turns with a page, and what each of them cost."""
+class Scales:
+    """Weighs a stretch of time: what the processes spent in it and, with the page open, what the browser held."""
 
     def __init__(self, penstock: Penstock, page: Page) -> None:
         self._page = page
         self._session: CDPSession = page.context.new_cdp_session(page)
+        self._session.send("Performance.enable")
         self._address = f"{penstock.control_url}/#{MODEL}"
         self._pids = {"control plane": penstock.children("gates"), "workers": penstock.children("proxy")}
-        self.costs: Costs = {False: [], True: []}
-        self.heaps: Heaps = []
 
-    def take(self, seconds: float, *, watching: bool) -> None:
-        self._page.goto(self._address if watching else "about:blank")
+    def alone(self, seconds: float) -> Stretch:
+        self._page.goto("about:blank")
+        return self._weigh(seconds, lambda at: ())
+
+    def watched(self, seconds: float) -> Stretch:
+        self._page.goto(self._address)
+        return self._weigh(seconds, lambda at: (self._look(at),))
+
+    def _weigh(self, seconds: float, look: Callable[[float], tuple[Look, ...]]) -> Stretch:
         self._page.wait_for_timeout(1000 * SETTLE)
-        began, before, heaps = time.monotonic(), self._spent(), []
+        began, before, looks = time.monotonic(), self._spent(), list[Look]()
         while (passed := time.monotonic() - began) < seconds:
             self._page.wait_for_timeout(1000 * min(seconds - passed, LOOK_EVERY))
-            if watching:
-                heaps.append((time.monotonic() - began, self._heap()))
+            looks += look(time.monotonic() - began)
         passed, after = time.monotonic() - began, self._spent()
-        self.costs[watching].append({name: (after[name] - before[name]) / passed for name in after})
-        if watching:
-            self.heaps.append(heaps)
+        return Stretch({name: (after[name] - before[name]) / passed for name in after}, tuple(looks))
 
-    def _spent(self) -> dict[str, float]:
+    def _spent(self) -> Costs:
         return {name: sum(map(cpu_seconds, pids)) for name, pids in self._pids.items()}
 
-    def _heap(self) -> float:
-        """MiB that are in use once the rest is collected."""
+    def _look(self, at: float) -> Look:
         self._session.send("HeapProfiler.collectGarbage")
-        return float(self._session.send("Runtime.getHeapUsage")["usedSize"]) / 2**20
+        heap = float(self._session.send("Runtime.getHeapUsage")["usedSize"]) / MEBIBYTE
+        counted = {each["name"]: each["value"] for each in self._session.send("Performance.getMetrics")["metrics"]}
+        return Look(at, heap, resident(self._renderer()), int(counted["Nodes"]), int(counted["JSEventListeners"]))
+
+    def _renderer(self) -> int:
+        """The process that draws the page; it may be another after each address."""
+        browser = self._page.context.browser
+        assert browser is not None, "the page is of a browser that was launched"
+        session = browser.new_browser_cdp_session()
+        processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+        session.detach()
+        return max((int(each["id"]) for each in processes if each["type"] == "renderer"), key=resident)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -109,40 +149,65 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def report(costs: Costs, heaps: Heaps) -> Iterator[str]:
-    for name in costs[True][0]:
-        alone, watched = ([turn[name] for turn in costs[watching]] for watching in (False, True))
-        differences = [w - a for a, w in zip(alone, watched, strict=True)]
-        each = ", ".join(f"{difference:+.2%}" for difference in differences)
+def resident(pid: int) -> float:
+    """MiB of memory, what is shared with others apart."""
+    fields = Path(f"/proc/{pid}/statm").read_text().split()
+    return (int(fields[1]) - int(fields[2])) * PAGE_SIZE / MEBIBYTE
+
+
+def report(alone: Sequence[Stretch], watched: Sequence[Stretch]) -> Iterator[str]:
+    """`alone` has one more: one before each turn with a page, and one after the last."""
+    around = [
+        {name: statistics.mean((before.costs[name], after.costs[name])) for name in before.costs}
+        for before, after in pairwise(alone)
+    ]
+    for name in alone[0].costs:
+        differences = [turn.costs[name] - without[name] for turn, without in zip(watched, around, strict=True)]
         yield (
-            f"{name}: {statistics.mean(alone):.2%} of a core alone, {statistics.mean(watched):.2%} with a page open: "
-            f"{statistics.mean(differences):+.2%} (turn by turn {each})"
+            f"{name}: {statistics.mean(turn.costs[name] for turn in alone):.2%} of a core alone "
+            f"({', '.join(f'{turn.costs[name]:.2%}' for turn in alone)}), "
+            f"{statistics.mean(turn.costs[name] for turn in watched):.2%} with a page open: "
+            f"{statistics.mean(differences):+.2%} ({', '.join(f'{each:+.2%}' for each in differences)})"
         )
-    for looks in heaps:
-        at, mib = np.array(looks).T
-        slope = np.polyfit(at, mib, 1)[0] * 3600 if len(looks) > 2 else float("nan")
-        yield f"browser's heap: {mib[0]:.1f} MiB at first, {mib[-1]:.1f} at last, {slope:+.1f} MiB an hour"
+    for turn in watched:
+        yield from memory(turn.looks)
+
+
+def memory(looks: Sequence[Look]) -> Iterator[str]:
+    """What one page held at first, in between and at last, and how fast that grew once it was full."""
+    full = [look for look in looks if look.at >= FULL_AFTER]
+    shown = [looks[round(part * (len(looks) - 1))] for part in (0, 0.25, 0.5, 0.75, 1)]
+    for what in ("heap", "resident", "elements", "listeners"):
+        values = ", ".join(f"{getattr(look, what):.0f} at {look.at / 60:.0f} min" for look in shown)
+        growth = f"{slope(full, what):+.1f} an hour" if len(full) > 2 else "too short to tell a growth"
+        yield f"browser's {what}: {values}; most {max(getattr(look, what) for look in looks):.0f}; {growth}"
+
+
+def slope(looks: Sequence[Look], what: str) -> float:
+    return float(np.polyfit([look.at for look in looks], [getattr(look, what) for look in looks], 1)[0] * 3600)
 
 
 def main(
-    seconds: Annotated[float, typer.Option(min=10, metavar="N", help="In all; half of them with a page open.")] = 600,
+    seconds: Annotated[float, typer.Option(min=10, metavar="N", help="Each turn with a page open.")] = 100,
+    alone: Annotated[float, typer.Option(min=10, metavar="N", help="Each stretch before, between and after.")] = 70,
     rate: Annotated[float, typer.Option(min=1, metavar="N", help="Requests a second.")] = 1000,
-    turns: Annotated[int, typer.Option(min=1, metavar="N", help="Turns alone, and as many with a page.")] = 3,
+    turns: Annotated[int, typer.Option(min=1, metavar="N", help="Turns with a page.")] = 3,
 ) -> int:
     """Measure what a dashboard that is open adds to the control plane and to the workers."""
     path = program()
     if path is None:
         print("it needs Chromium (Debian, Ubuntu: apt-get install chromium)", file=sys.stderr)
         return 4
-    each = seconds / turns / 2
+    lasting = turns * seconds + (turns + 1) * alone + (2 * turns + 1) * (SETTLE + 3)
     with TemporaryDirectory() as name, scene(Path(name)) as penstock, chromium(path) as browser:
-        taken = Turns(penstock, browser.new_page())
-        with load(Path(name), penstock.port, rate, (each + SETTLE + 3) * turns * 2):
+        scales = Scales(penstock, browser.new_page())
+        with load(Path(name), penstock.port, rate, lasting):
+            without, watched = [scales.alone(alone)], list[Stretch]()
             for turn in range(turns):
-                for watching in (False, True):
-                    taken.take(each, watching=watching)
-                print(f"turn {turn + 1} of {turns} done", flush=True)
-            print("\n".join(report(taken.costs, taken.heaps)))
+                watched.append(scales.watched(seconds))
+                without.append(scales.alone(alone))
+                print(f"turn {turn + 1} of {turns} done; load average {os.getloadavg()[0]:.1f}", flush=True)
+            print("\n".join(report(without, watched)), flush=True)
     return 0
 
 
