@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser
 
 from gates.adapters.mlflowstore import connect
+from tests.browser import chromium, program
 from tests.postgres import Postgres
 from tests.postgres import programs as postgres_programs
 from tests.servers import Background
@@ -35,6 +37,17 @@ def fleet(background: Background, tmp_path_factory: pytest.TempPathFactory) -> I
         WorkerProcess(control.origin, tmp_path_factory.mktemp("worker")) as worker,
     ):
         yield Fleet(control, worker)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """For a module and no longer: while Playwright is there, no other event loop can run in this thread."""
+    path = program()
+    if path is None:
+        assert not os.environ.get("PENSTOCK_REQUIRE_SERVICES"), "chromium is missing; .ci/run shows how to get it"
+        pytest.skip("chromium is missing")
+    with chromium(path) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -134,7 +134,7 @@ def proxy(
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, to look around.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave all running, clients included, to look around.")] = False,
     directory: Annotated[
         Path | None, typer.Option(metavar="DIR", show_default="penstock-demo", help="For its files; made afresh.")
     ] = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def run(*, keep: bool, directory: Path | None, summary: Path) -> int:
     """The exit status: 0 only if every claim of the demo holds, 3 where one does not or a part did not come up.
 
     `directory` (made afresh) holds everything that the demo writes, and stays: stores, logs, configuration. With `keep`
-    all goes on running, addresses printed, until Ctrl-C."""
+    all goes on running, addresses printed, until Ctrl-C, which then is no interruption."""
     console = Console()
     try:
         return _run(console, keep, _fresh(directory or DIRECTORY), summary)
@@ -153,10 +153,11 @@ def _conclude(console: Console, told: dict[str, Any], checked: list[Claim], summ
 
 
 def _keep(console: Console, scene: Scene) -> None:
-    """Leave everything up until Ctrl-C."""
-    console.print("\nall is kept running; Ctrl-C stops it")
+    """Leave everything up, and clients sending, until Ctrl-C."""
+    console.print("\nall is kept running, clients go on sending; Ctrl-C stops it")
     for name, address in {"proxy": scene.invocations, "dashboard": scene.control, **scene.servers}.items():
         console.print(f"  {name:>9}  {address}")
     console.print(Text(f"  penstock status --watch --control {scene.control}", style="bold"), soft_wrap=True)
-    while True:
-        time.sleep(1)
+    with suppress(KeyboardInterrupt), Traffic(scene.invocations, scene.versions):
+        while True:
+            time.sleep(1)

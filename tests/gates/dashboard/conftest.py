@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext
 
-from tests.browser import Watched, chromium, program
+from tests.browser import Watched
 from tests.endtoend.penstock import Penstock
 from tests.gates.dashboard.scene import RELEASE_MANAGER, VIEWER, Traffic, scoring, settings
+from tests.gates.dashboard.visitor import log_in
 from tests.servers import Background, ModelServer
 
 Open = Callable[..., Watched]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """For a module and no longer: while Playwright is there, no other event loop can run in this thread."""
-    path = program()
-    if path is None:
-        assert not os.environ.get("PENSTOCK_REQUIRE_SERVICES"), "chromium is missing; .ci/run shows how to get it"
-        pytest.skip("chromium is missing")
-    with chromium(path) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +35,7 @@ def penstock(background: Background, tmp_path_factory: pytest.TempPathFactory) -
 def desk(browser: Browser, penstock: Penstock) -> BrowserContext:
     """The window of a release manager at a desk; its pages share a cache and the log-in."""
     desk = browser.new_context(viewport={"width": 1280, "height": 900})
-    log_in(desk, penstock, RELEASE_MANAGER)
+    log_in(desk, penstock.control_url, RELEASE_MANAGER)
     return desk
 
 
@@ -54,17 +43,8 @@ def desk(browser: Browser, penstock: Penstock) -> BrowserContext:
 def phone(browser: Browser, penstock: Penstock) -> BrowserContext:
     """A viewer's."""
     phone = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, device_scale_factor=2)
-    log_in(phone, penstock, VIEWER)
+    log_in(phone, penstock.control_url, VIEWER)
     return phone
-
-
-def log_in(context: BrowserContext, penstock: Penstock, token: str) -> None:
-    """As people do it, in the dialog that an unknown visitor is met with."""
-    page = Watched(context, penstock.control_url).page
-    page.get_by_label("Token").fill(token)
-    page.get_by_role("button", name="Log in").click()
-    expect(page.locator("#connection")).to_contain_text("live")
-    page.close()
 
 
 @pytest.fixture

@@ -5,32 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.endtoend.penstock import MODEL, Penstock, kill
 from tests.gates.dashboard.conftest import Open
 from tests.gates.dashboard.scene import RELEASE_MANAGER, VIEWER
+from tests.gates.dashboard.visitor import ask, decisions, phase_is
 from tests.servers import eventually
 
 HERE = f"#{MODEL}"
-
-
-def ask(page: Page, button: str, reason: str, **fields: str) -> None:
-    """Press a button and give a reason."""
-    page.get_by_role("group", name="What you can do").get_by_role("button", name=button).click()
-    dialog = page.get_by_role("dialog")
-    for label, text in {"Reason": reason, **fields}.items():
-        dialog.get_by_label(label).fill(text)
-    dialog.get_by_role("button").last.click()
-    expect(dialog).to_be_hidden()
-
-
-def phase_is(page: Page, phase: str) -> None:
-    expect(page.locator(".head .pill")).to_have_text(phase)
-
-
-def decisions(page: Page) -> str:
-    return page.get_by_role("region", name="Decisions").inner_text()
 
 
 def test_from_the_overview_to_a_rollout_that_waits_for_a_person(open_page: Open) -> None:
