@@ -84,11 +84,26 @@ def _page(operation: Operation, known: dict[str, Schema], components: dict[str, 
     if roles is not None:
         page["x-roles"] = sorted(roles)
     if operation.body is not None:
-        needed = bool(_resolved(known[repr(operation.body)], components).get("required"))
-        page["requestBody"] = {"required": needed, "content": {JSON: {"schema": known[repr(operation.body)]}}}
+        needed = _needed(known[repr(operation.body)], components)
+        content = {"schema": known[repr(operation.body)], **_examples(operation)}
+        page["requestBody"] = {"required": needed, "content": {JSON: content}}
     elif operation.method == "POST":
         page["requestBody"] = {"required": True, "content": {JSON: {"schema": {"type": "object"}}}}
     return page
+
+
+def _examples(operation: Operation) -> Schema:
+    return (
+        {"examples": {name: {"value": value} for name, value in operation.examples.items()}}
+        if operation.examples
+        else {}
+    )
+
+
+def _needed(schema: Schema, components: dict[str, Schema]) -> bool:
+    """Whether no body at all is too little: it is read as an object without keys."""
+    alternatives = (_resolved(each, components) for each in schema.get("anyOf", (schema,)))
+    return all(each.get("required") or each.get("type") != "object" for each in alternatives)
 
 
 def _places(operation: Operation) -> Iterator[Schema]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from starlette.requests import Request
@@ -54,18 +54,20 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`query` and `body` are the msgspec types of what is asked, `answer` that of what `act` returns, a JSON value;
-    where it is None, `act` returns the Response itself, of the `media` type. It may do so in any case.
+    """`query` and `body` are the types, as msgspec takes them, of what is asked, `answer` that of what `act` returns, a
+    JSON value; where it is None, `act` returns the Response itself, of the `media` type. It may do so in any case.
 
-    A body without a type is `act`'s own to read. `any_time` operations are answered before the control plane acts,
-    too."""
+    A body is of `max_body` bytes at most; `examples` are some, by name. One without a type is `act`'s own to read.
+    `any_time` operations are answered before the control plane acts, too."""
 
     method: str
     path: str
     tells: str
     act: Callable[[Call], Awaitable[Any]]
     query: type[msgspec.Struct] | None = None
-    body: type[msgspec.Struct] | None = None
+    body: Any = None
+    max_body: int = MAX_BODY
+    examples: Mapping[str, Any] = field(default_factory=dict)
     answer: Any = None
     status: int = 200
     media: str = JSON
@@ -93,7 +95,7 @@ def _route(operation: Operation, guard: Guard, require_acting: Callable[[], None
         identity = await guard.admit(request, operation.route)
         if not operation.any_time:
             require_acting()
-        query, body = _query(request, operation.query), await _body(request, operation.body)
+        query, body = _query(request, operation.query), await _body(request, operation)
         answer = await operation.act(Call(request, identity, query, body, guard.required))
         if isinstance(answer, Response):
             return answer
@@ -111,22 +113,28 @@ def _query(request: Request, kind: type[msgspec.Struct] | None) -> Any:
         raise Refusal(422, "bad_query", str(error), f"expected {_named(kind)} in the query") from None
 
 
-async def _body(request: Request, kind: type[msgspec.Struct] | None) -> Any:
-    if kind is None:
+async def _body(request: Request, operation: Operation) -> Any:
+    if operation.body is None:
         return None
-    raw = await read(request, MAX_BODY)
+    raw = await read(request, operation.max_body)
     try:
-        body = msgspec.json.decode(raw or b"{}", type=kind)
+        body = msgspec.json.decode(raw or b"{}", type=operation.body)
     except (ValueError, RecursionError) as error:
-        raise Refusal(422, "bad_body", str(error), f"expected {_named(kind)} as JSON") from None
+        raise Refusal(422, "bad_body", str(error), f"expected {_named(operation.body)} as JSON") from None
     for name in ("by", "reason"):
         if hasattr(body, name):  # they go on record, and from there to logs, alerts and the registry
             setattr(body, name, discreet(getattr(body, name)))
     return body
 
 
-def _named(kind: type[msgspec.Struct]) -> str:
-    return ", ".join(kind.__struct_fields__)
+def _named(kind: Any) -> str:
+    """The keys of what is asked for; of alternatives, those of the one that has some."""
+    keys = (getattr(one, "__struct_fields__", None) or getattr(one, "__match_args__", ()) for one in _either(kind))
+    return ", ".join(next(filter(None, keys), ()))
+
+
+def _either(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) or (kind,)
 
 
 async def read(request: Request, limit: int) -> bytes:

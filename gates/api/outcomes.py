@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
-from gates.api.operations import Call, Name, Operation, Reason, read
+from gates.api.operations import STORABLE, Call, Name, Operation, Reason
 from gates.api.refusals import Refusal
 from gates.controller.controller import Controller
 from gates.controller.outcomes import Receipt
 from gates.promotion.outcomes import Outcome
 from gates.promotion.production import CORRECT, ProductionFacts, Review
-from gates.promotion.report import Report
+from gates.promotion.report import Report, StageReport
+from gates.promotion.rule import Bounds
+from gates.promotion.staging import LoadGate, Measurements
 
 MAX_OUTCOMES = 8 * 1024 * 1024
-Given = Annotated[str, msgspec.Meta(max_length=300)]
+Given = Annotated[str, msgspec.Meta(max_length=300, pattern=STORABLE)]
 
 
 class Posted(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,12 +31,35 @@ class Posted(msgspec.Struct, forbid_unknown_fields=True):
 
     value: float | bool | str
     time: float | str
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = CORRECT
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=STORABLE)] = CORRECT
     request_id: Given = ""
     key: Given = ""
     version: Given = ""
     prediction: float | bool | str | None = None
     model: Name = ""
+
+
+Many = list[Posted] | Posted
+OUTCOMES: Mapping[str, Any] = {
+    "label": {"request_id": "5f0c9a1e", "time": "2026-11-02T10:00:00Z", "value": "fraud", "prediction": "fraud"},
+    "many": [
+        {"request_id": "5f0c9a1e", "time": "2026-11-02T10:00:00Z", "value": 1},
+        {"key": "user-17", "time": 1793613600, "name": "revenue", "value": 12.5, "version": "42"},
+    ],
+}
+REPORT = Report.of(
+    *("fraud_detector", "42", "40", 1793613600.0),
+    [
+        StageReport.of(
+            "staging",
+            [
+                LoadGate(name="latency_p95", measure="latency", bounds=Bounds(most=0.025, unit="s")).judge(
+                    Measurements(600, latencies={0.95: 0.041}, source="Locust on http://staging:5001")
+                )
+            ],
+        )
+    ],
+)
 
 
 class Approval(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,7 +87,11 @@ class Outcomes:
         model = "/api/models/{model}"
         return [
             Operation(
-                "POST", "/api/outcomes", "What came of answers: one, or a list of many.", self._post, answer=Receipt
+                *("POST", "/api/outcomes", "What came of answers: one, or a list of many.", self._post),
+                body=Many,
+                max_body=MAX_OUTCOMES,
+                examples=OUTCOMES,
+                answer=Receipt,
             ),
             Operation(
                 *("GET", f"{model}/production", "What is on record of a candidate, as gates read it.", self._facts),
@@ -74,11 +103,17 @@ class Outcomes:
                 body=Approval,
                 answer=ProductionFacts,
             ),
-            Operation("POST", f"{model}/reports", "Put a report of gates on record.", self._report, answer=Report),
+            Operation(
+                *("POST", f"{model}/reports", "Put a report of penstock gate on record.", self._report),
+                body=Report,
+                max_body=MAX_OUTCOMES,
+                examples={"staging": REPORT},
+                answer=Report,
+            ),
         ]
 
     async def _post(self, call: Call) -> Receipt:
-        posted = _decoded(await read(call.request, MAX_OUTCOMES))
+        posted: list[Posted] = call.body if isinstance(call.body, list) else [call.body]
         by_model: dict[str, list[Outcome]] = {}
         for one in posted:
             by_model.setdefault(self._model_of(one), []).append(_outcome(one))
@@ -98,12 +133,11 @@ class Outcomes:
         return await self._controller.promotions.facts(call.model, body.candidate)
 
     async def _report(self, call: Call) -> Report:
-        try:
-            report = msgspec.json.decode(await read(call.request, MAX_OUTCOMES), type=Report)
-        except (ValueError, RecursionError) as error:
-            raise Refusal(422, "bad_body", str(error), "expected a report of penstock gate as JSON") from None
+        report: Report = call.body
         if report.model != call.model:
             raise Refusal(422, "bad_body", f"the report is of model {report.model!r}")
+        if "\0" in report.candidate:
+            raise Refusal(422, "bad_body", "the candidate has a NUL in it")
         await self._controller.promotions.record(report, call.caller)
         return report
 
@@ -114,15 +148,6 @@ class Outcomes:
         if len(known) != 1:
             raise Refusal(422, "bad_body", "an outcome names no model", f"expected model, one of: {', '.join(known)}")
         return known[0]
-
-
-def _decoded(raw: bytes) -> Sequence[Posted]:
-    try:
-        many: list[Posted] | Posted = msgspec.json.decode(raw, type=list[Posted] | Posted)
-    except (ValueError, RecursionError) as error:
-        expected = "expected one outcome or a list: value, time, and request_id, key or version"
-        raise Refusal(422, "bad_body", str(error), expected) from None
-    return many if isinstance(many, list) else [many]
 
 
 def _outcome(posted: Posted) -> Outcome:

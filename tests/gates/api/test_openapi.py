@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import httpx2
+import jsonschema
 import msgspec
 
 from gates.access import MATRIX
@@ -61,3 +62,30 @@ def test_what_is_asked_stands_where_it_is_asked() -> None:
     assert places == {("model", "path"): True, ("limit", "query"): True, ("after", "query"): False}
     assert page["requestBody"]["required"]
     assert page["responses"]["200"]["content"]["application/json"]["schema"] == {"type": "integer"}
+
+
+@in_loop
+async def test_examples_are_lawful() -> None:
+    """Of each body that has some: what schemathesis and people send first."""
+    found = await published()
+    shown = 0
+    for methods in found["paths"].values():
+        for page in methods.values():
+            content = page.get("requestBody", {}).get("content", {}).get("application/json", {})
+            for name, example in content.get("examples", {}).items():
+                shown += 1
+                schema = {**content["schema"], "components": found["components"]}
+                jsonschema.Draft202012Validator(schema).validate(example["value"])
+                assert name
+    assert shown == 3
+
+
+@in_loop
+async def test_outcomes_and_reports_say_what_they_take() -> None:
+    paths = (await published())["paths"]
+    bodies = {path: paths[path]["post"]["requestBody"] for path in ("/api/outcomes", "/api/models/{model}/reports")}
+    one, many = bodies["/api/outcomes"]["content"]["application/json"]["schema"]["anyOf"]
+    assert (one["items"], many) == ({"$ref": "#/components/schemas/Posted"}, {"$ref": "#/components/schemas/Posted"})
+    report = bodies["/api/models/{model}/reports"]["content"]["application/json"]["schema"]
+    assert report == {"$ref": "#/components/schemas/Report"}
+    assert all(body["required"] for body in bodies.values())
