@@ -30,6 +30,17 @@ threading.Thread(target=end_with_parent, daemon=True).start()
 runpy.run_module("mlflow", run_name="__main__", alter_sys=True)
 """
 
+# What the server's worker does once its own software is there (mlflow.pyfunc.scoring_server.app), timed.
+_LOADING = """
+import sys, time
+from mlflow import artifacts
+from mlflow.pyfunc.scoring_server import load_model_with_mlflow_config
+files = artifacts.download_artifacts(sys.argv[1])
+began = time.monotonic()
+load_model_with_mlflow_config(files)
+print(time.monotonic() - began)
+"""
+
 
 class ModelServerError(Exception):
     """A model server that died or was not ready in time. The message ends with the tail of its log."""
@@ -145,6 +156,29 @@ class ModelServer:
     def _quoted_log(self) -> str:
         tail = self._log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
         return f"; the end of {self._log}:\n" + "\n".join(f"  {line}" for line in tail)
+
+
+def time_loading(model: str, version: str, *, tracking_uri: str, timeout: float = 60.0) -> float:
+    """The seconds that the version takes to be loaded into a process of its own, in which MLflow's serving software is
+    there already and the files are local: the version's own part of a server's start.
+
+    Raises ModelServerError."""
+    name = f"loading {model} {version}"
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", _LOADING, f"models:/{model}/{version}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=_environment(tracking_uri, access_log=False),
+        )
+    except subprocess.TimeoutExpired:
+        raise ModelServerError(f"{name} has not ended after {timeout:g} s") from None
+    if ended.returncode:
+        tail = "\n".join(f"  {line}" for line in ended.stderr.splitlines()[-_TAIL_LINES:])
+        raise ModelServerError(f"{name} ended with exit code {ended.returncode}:\n{tail}")
+    return float(ended.stdout.splitlines()[-1])
 
 
 def free_port() -> int:

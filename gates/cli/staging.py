@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gates.adapters.load import Load, LoadError, ResourceWatch, run
-from gates.adapters.modelserver import ModelServer, ModelServerError
+from gates.adapters.modelserver import ModelServer, ModelServerError, time_loading
 from gates.cli.checking import Check, asking, progress
 from gates.exits import Exit, Failure
 from gates.promotion.staging import Measurements
@@ -57,7 +57,9 @@ def _served(check: Check, version: str, server: Server, load: Load, body: Path, 
         cold_start = made.wait_ready(READY_SECONDS)
         with ResourceWatch(made.pid) as taken:
             seen = _loaded(load, made.url, body, log)
-    return replace(seen, memory=taken.memory, cpu=taken.cpu, cold_start=cold_start)
+    progress(f"loading version {version} of {check.model} by itself")
+    loading = time_loading(check.model, version, tracking_uri=check.mlflow.tracking_uri, timeout=READY_SECONDS)
+    return replace(seen, memory=taken.memory, cpu=taken.cpu, cold_start=cold_start, loading=loading)
 
 
 def _loaded(load: Load, url: str, body: Path, log: Path | None) -> Measurements:

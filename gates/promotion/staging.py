@@ -10,14 +10,15 @@ from gates.promotion.rule import Bounds, Rule, amount
 from gates.promotion.series import Series, SeriesGate
 from gates.verdict import GateResult, Verdict
 
-Measure = Literal["latency", "error_rate", "throughput", "memory", "cpu", "cold_start", "logging"]
+Measure = Literal["latency", "error_rate", "throughput", "memory", "cpu", "cold_start", "loading", "logging"]
 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
     """What a load of `requests` has shown. Latencies are in seconds by quantile (0.95), `memory` in bytes at its
-    highest, `cpu` the share of one core, `logging` the share of requests that the server logged. None is what could
-    not be measured, such as the memory of a server that was not started here."""
+    highest, `cpu` the share of one core, `logging` the share of requests that the server logged. `cold_start` is from
+    the server's start to its first good answer, `loading` the version's own part of that: the rest is its software's.
+    None is what could not be measured, such as the memory of a server that was not started here."""
 
     requests: int = 0
     failures: int = 0
@@ -26,6 +27,7 @@ class Measurements:
     memory: float | None = None
     cpu: float | None = None
     cold_start: float | None = None
+    loading: float | None = None
     logging: float | None = None
     source: str = ""
 
@@ -49,7 +51,7 @@ class LoadGate(Rule):
             few = f"{told} of {seen.requests} requests: at least {self.min_requests} asked to tell"
             return self.lacking(self.bounds.limit, few, seen.source)
         verdict = Verdict.PASS if self.bounds.holds(value) else Verdict.FAIL
-        reason = f"{told}: {self.bounds} asked"
+        reason = f"{told}{self._beside(seen)}: {self.bounds} asked"
         return self.result(verdict, value, self.bounds.limit, reason, seen.source, observations=max(seen.requests, 1))
 
     def _value(self, seen: Measurements) -> float | None:
@@ -65,7 +67,23 @@ class LoadGate(Rule):
                 return value
 
     def _named(self) -> str:
-        return f"p{self.quantile * 100:g}" if self.measure == "latency" else self.measure.replace("_", " ")
+        match self.measure:
+            case "latency":
+                return f"p{self.quantile * 100:g}"
+            case "loading":
+                return "cold start of the model"
+            case measure:
+                return measure.replace("_", " ")
+
+    def _beside(self, seen: Measurements) -> str:
+        """Of a start, the part that the gate does not judge."""
+        match self.measure:
+            case "loading" if seen.cold_start is not None:
+                return f", of the server with its software {amount(seen.cold_start, 's')}"
+            case "cold_start" if seen.loading is not None:
+                return f", of the model alone {amount(seen.loading, 's')}"
+            case _:
+                return ""
 
 
 StagingGate = LoadGate | SeriesGate

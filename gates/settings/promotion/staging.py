@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from gates.promotion.rule import Bounds
-from gates.promotion.staging import LoadGate
+from gates.promotion.staging import LoadGate, Measure
 from gates.settings import kinds
 from gates.settings.kinds import written
 from gates.settings.promotion.rules import RuleKeys, told_by_name
@@ -82,15 +82,20 @@ class CpuKeys(RuleKeys):
 
 
 class ColdStartKeys(RuleKeys):
-    """The time from the server's start to its first good answer to /ping, with files and caches warm."""
+    """How soon a new server of the version answers, with files and caches warm."""
 
     metric: Literal["cold_start"] = "cold_start"
     """What is watched. A gate that is named after it need not say."""
     max: kinds.Deadline
     """The longest that passes: 2s."""
+    of: Literal["model", "server"] = "model"
+    """model is what the version itself takes: to be loaded, with all that it imports. server is the whole, from the
+    process's start to its first good answer to /ping, the serving software's own start included: that is the same for
+    every version, and some seconds with mlflow models serve."""
 
     def gate(self, name: str) -> LoadGate:
-        return LoadGate(name=name, severity=self.severity, measure="cold_start", bounds=Bounds(most=self.max, unit="s"))
+        measure: Measure = "loading" if self.of == "model" else "cold_start"
+        return LoadGate(name=name, severity=self.severity, measure=measure, bounds=Bounds(most=self.max, unit="s"))
 
 
 class LoggingKeys(RuleKeys):
