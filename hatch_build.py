@@ -16,7 +16,19 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HOT = (
-    *("brake", "budget", "connection", "cycle", "dataplane", "gateway", "headers", "location", "mirror", "routing"),
+    *(
+        "brake",
+        "budget",
+        "comparer",
+        "connection",
+        "cycle",
+        "dataplane",
+        "gateway",
+        "headers",
+        "location",
+        "mirror",
+        "routing",
+    ),
     *("slices", "strand", "throttle", "units", "upload", "upstream", "windows"),
 )
 """The modules of `proxy` that a request passes through. What stands in the planes' messages is left as it is, since

@@ -33,10 +33,6 @@ from proxy.windows import Windows
 
 logger = logging.getLogger("penstock.worker")
 
-SWITCH_SECONDS = 0.001
-"""How long the thread that compares large answers may hold the interpreter while a request wants it; Python's own
-choice, 5 ms, would be most of a request's time."""
-
 
 @dataclass(slots=True)
 class Worker:
@@ -173,7 +169,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     settings = parse(sys.argv[1:] if arguments is None else arguments)
     logs.configure()
-    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         uvloop.run(serve(settings, Limits()))
     except TlsUnusable as error:

@@ -7,31 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from time import monotonic, thread_time
+from time import monotonic
 
 import msgspec
 
 from proxy.brake import Brake
-from proxy.budget import CpuBudget
-from proxy.comparison import Answer, Comparison, compare
+from proxy.comparer import Comparer
+from proxy.comparison import Answer, Comparison
 from proxy.disagreements import Request, finding_of
 from proxy.errors import UpstreamFailed
 from proxy.headers import SHADOW_MARK
-from proxy.outputs import Outputs, add_outputs, outputs_of_pair, wanted
+from proxy.pairs import Pair
 from proxy.routing import Assignment, Variant, bucket_of
 from proxy.slices import Places
-from proxy.snapshot import BASIS_POINTS, ModelRoute, Target
+from proxy.snapshot import ModelRoute, Target
 from proxy.strand import Strand
 from proxy.tally import Answers, Lane, LaneTally
 from proxy.upstream import Upstreams
 from proxy.window import Window
 from proxy.windows import Windows
 
-_LARGE = 64 * 1024
-"""Bytes of a pair from which on it is compared in a thread, where it holds up no request."""
 _SHADOW_LANE: dict[Variant, Lane] = {"champion": "champion_shadow", "candidate": "candidate_shadow"}
 
 
@@ -70,8 +66,7 @@ class Mirror:
         self._under_way: set[Strand] = set()
         self._emptied = asyncio.Event()
         self.brake = Brake(self._loop)
-        self._budget = CpuBudget()
-        self._beside = ThreadPoolExecutor(1, "comparison")
+        self._comparer = Comparer(self._loop)
 
     def pass_over(self, route: ModelRoute, reason: str) -> None:
         """Count a request that would have been copied, had it been one that can be."""
@@ -130,7 +125,7 @@ class Mirror:
         for strand in list(self._under_way):
             strand.cancel()
         self.brake.stop()
-        self._beside.shutdown(wait=False, cancel_futures=True)
+        self._comparer.stop()
 
     async def _send(self, copy: Copy, shadow: Target, load: _Load, size: int) -> None:
         try:
@@ -139,12 +134,9 @@ class Mirror:
             champion, candidate = (copy.served, answer) if shadowed == "candidate" else (answer, copy.served)
             if champion is not None and candidate is not None:
                 window = self._windows.of(copy.route, copy.first)
-                is_long = _is_long(champion, candidate)
-                counted = window if wanted(window.agreement.compared, is_long) else None
-                comparison = await self._compared(copy, champion, candidate, counted)
-                judge(
-                    self._windows.of(copy.route, copy.first), copy, candidate, comparison
-                )  # once more: it changes now
+                comparison = await self._comparer.compare(_pair(copy, champion, candidate), window)
+                window = self._windows.of(copy.route, copy.first)  # once more: it changes now
+                judge(window, copy, candidate, comparison)
                 self._record(copy, champion, candidate, comparison)
             elif shadowed == "candidate" and not _failed(copy.served):
                 self._windows.of(copy.route, copy.first).alone.candidate += 1
@@ -166,27 +158,8 @@ class Mirror:
         """Ask the champion once more, and count how it differs from itself: the noise in every comparison with it."""
         again = await self._exchange(copy, copy.route.champion, "champion_shadow")
         if again is not None:
-            comparison = await self._compared(copy, champion, again)
+            comparison = await self._comparer.compare(_pair(copy, champion, again))
             self._windows.of(copy.route, copy.first).noise.observe(comparison)
-
-    async def _compared(self, copy: Copy, champion: Answer, other: Answer, outputs: Window | None = None) -> Comparison:
-        """Compare within the worker's budget of time; large answers in a thread. What both answered is counted in the
-        window `outputs`."""
-        spec, now = copy.route.agreement, monotonic()
-        if champion.succeeded and other.succeeded and not self._budget.allows(spec.cpu_bp / BASIS_POINTS, now):
-            return Comparison(skipped="cpu_budget")
-        counted = outputs is not None
-        if _is_long(champion, other) and (counted or champion.body != other.body):
-            comparison, found, spent = await self._loop.run_in_executor(
-                self._beside, _timed, thread_time, copy, champion, other, counted
-            )
-        else:
-            comparison, found, spent = _timed(monotonic, copy, champion, other, counted)
-        self._budget.spend(spent)
-        if outputs is not None and found is not None:
-            add_outputs(outputs.champion_outputs, found[0])
-            add_outputs(outputs.candidate_outputs, found[1])
-        return comparison
 
     async def _exchange(self, copy: Copy, shadow: Target, lane: Lane) -> Answer | None:
         """The shadow's answer, counted in its lane; None where it failed. A copy is never tried again, but for a
@@ -211,22 +184,10 @@ class Mirror:
         return self._windows.of(copy.route, copy.first).answers(lane, copy.route, copy.places)
 
 
-def _is_long(champion: Answer, other: Answer) -> bool:
-    """An encoded answer may hold far more than it shows."""
-    return len(champion.body or b"") + len(other.body or b"") > _LARGE or bool(champion.encoding or other.encoding)
-
-
-def _timed(
-    clock: Callable[[], float], copy: Copy, champion: Answer, other: Answer, counted: bool
-) -> tuple[Comparison, tuple[Outputs, Outputs] | None, float]:
-    """The comparison, what both answered where it is `counted`, and the seconds that it took. A thread beside the
-    loop's counts its own alone; in the loop's, where nothing comes between, the cheaper clock says the same."""
-    start, spec = clock(), copy.route.agreement
-    comparison, outputs = compare(champion, other, spec, copy.target), None
-    if counted and not comparison.skipped:
-        avoid = copy.fields + copy.body if copy.route.record.fields or copy.route.record.headers else b""
-        outputs = outputs_of_pair(champion, other, spec, copy.target, avoid)
-    return comparison, outputs, clock() - start
+def _pair(copy: Copy, champion: Answer, other: Answer) -> Pair:
+    record = copy.route.record
+    avoid = (copy.fields, copy.body) if record.fields or record.headers else ()
+    return Pair(champion, other, copy.route.agreement, copy.target, avoid)
 
 
 def _probed(copy: Copy) -> bool:

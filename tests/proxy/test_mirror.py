@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import threading
 from dataclasses import replace
 
 import msgspec
 import pytest
 from uvicorn._types import ASGISendCallable
 
+from proxy.helper.client import Helper
+from proxy.pairs import Pair
 from proxy.routing import bucket_of
 from proxy.snapshot import AgreementSpec, Origin, ShadowPolicy
 from proxy.tally import ShadowTally
@@ -265,7 +266,7 @@ def test_encoded_answers_reach_the_client_as_they_are_and_are_compared_decoded(s
     assert (agreement.compared, agreement.disagreed, agreement.rows) == (2, 0, 2)
 
 
-def test_large_answers_are_compared_in_a_thread_and_counted_alike(scene: Scene) -> None:
+def test_long_answers_are_compared_in_the_helper_and_counted_alike(scene: Scene) -> None:
     async def large(seen: Seen, send: ASGISendCallable) -> None:
         start = 1.0 if seen.is_copy else 0.0
         await reply(send, msgspec.json.encode({"predictions": [start, *map(float, range(20_000))]}))
@@ -276,7 +277,24 @@ def test_large_answers_are_compared_in_a_thread_and_counted_alike(scene: Scene) 
     eventually(lambda: scene.window.agreement.compared == 1)
     agreement = scene.window.agreement
     assert (agreement.rows, agreement.rows_disagreed, agreement.findings) == (20_001, 1, {"number": 1})
-    assert any(thread.name.startswith("comparison") for thread in threading.enumerate())
+    assert scene.window.champion_outputs[""].counted == scene.window.candidate_outputs[""].counted == 64
+
+
+def test_long_answers_without_a_helper_are_counted_and_not_compared(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nobody(helper: Helper, pair: Pair, counted: bool) -> str:
+        return "helper_lost"
+
+    async def large(seen: Seen, send: ASGISendCallable) -> None:
+        await reply(send, b'{"predictions":[%b1.0]}' % (b"%d.5," % seen.is_copy * 20_000))
+
+    monkeypatch.setattr(Helper, "look_at", nobody)
+    scene.champion.handler = scene.candidate.handler = large
+    _shadowed(scene).post()
+    _settled(scene, 1)
+    agreement = scene.window.agreement
+    assert (agreement.compared, agreement.skipped, agreement.coverage) == (0, {"helper_lost": 1}, 0.0)
 
 
 def test_beyond_the_budget_pairs_are_counted_and_not_compared(scene: Scene) -> None:
