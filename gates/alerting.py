@@ -1,16 +1,19 @@
-"""Alerts from their reason to their channel: the same one once, none too many, each tried again, and nobody waits."""
+"""Alerts from their reason to their channel: the same one once, none too many, each tried again, and nobody waits.
+
+What was told is on record beside the decisions, so whoever goes on after this process tells nothing twice, and tells
+what this one had no time for."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from gates.alerts import TEST, Alert, Delivery, Urgency, told_by, turns
+from gates.alerts import TEST, Alert, AlertKey, Delivery, Urgency, holding, told_by, turns
 from gates.controller.daemonthread import DaemonThread, in_thread
-from gates.ports import AuditRow, Clock, Notifier, NotifyError
+from gates.ports import AlertLog, AuditRow, Clock, Notifier, NotifyError, StoreError
 from gates.settings import Settings
 from gates.settings.alerts import AlertSettings
 from gates.status import ControlStatus
@@ -20,6 +23,8 @@ logger = logging.getLogger("penstock.alerts")
 
 OUTCOMES = ("sent", "failed", "repeated", "over_rate", "dropped")
 LOOK_EVERY = 2.0
+STEADY_SECONDS = 6.0
+"""A condition is told of that has held for so long: workers need a moment to find a new control plane."""
 SEND_SECONDS = 30.0
 TRIES = 6
 FIRST_PAUSE = 1.0
@@ -52,15 +57,20 @@ def conditions(status: ControlStatus, registry_trouble: str) -> Conditions:
 class Alerting:
     """One queue for each channel, so that one that hangs holds up no other."""
 
-    def __init__(self, settings: AlertSettings, make: MakeNotifier, clock: Clock) -> None:
+    def __init__(self, settings: AlertSettings, make: MakeNotifier, clock: Clock, log: AlertLog) -> None:
         """Raises Unusable."""
         self.outcomes = {(urgency, outcome): 0 for urgency in Urgency for outcome in OUTCOMES}
         self._make = make
         self._clock = clock
         self._settings = settings
         self._notifier = make(settings)
-        self._sent: dict[tuple[str, str, str], float] = {}
-        self._conditions: dict[tuple[str, str], str] = {}
+        self._log = log
+        self._log_calls = DaemonThread("the log of alerts")
+        self._notes: set[asyncio.Task[None]] = set()
+        self._sent: dict[AlertKey, float] = {}
+        self._under_way: Counter[AlertKey] = Counter()
+        self._since: dict[tuple[str, str], float] = {}
+        self._told: set[tuple[str, str]] = set()
         self._channels: dict[str, _Channel] = {}
 
     def prepare(self, settings: Settings) -> Callable[[], None]:
@@ -74,17 +84,39 @@ class Alerting:
 
         return follow
 
+    async def recall(self, rows: Sequence[AuditRow]) -> None:
+        """Go on where the last control plane stopped; `rows` are the newest on record, newest first.
+
+        What it decided and did not tell is told now, as far as it is not older than what may be repeated."""
+        try:
+            told = await in_thread(self._log_calls, self._log.told)
+        except StoreError as error:
+            logger.warning("what was told before is not known; some alerts may come twice: %s", error)
+            told = {}
+        self._told = holding(told)
+        self._sent |= {key: self._monotonic(at) for key, at in told.items() if not self._is_old(at)}
+        for row in reversed([row for row in rows if not self._is_old(row.at)]):
+            alert = _told_by(row)
+            if alert is not None and alert.key not in self._sent:
+                self.offer(alert)
+
     def on_record(self, row: AuditRow) -> None:
         """A row was written: tell who is to know. Never blocks."""
-        occasion = f"{row.rollout}:{row.position}" if row.rollout else ""
-        if (alert := told_by(row.event, row.model, row.by, row.reason, occasion)) is not None:
+        if (alert := _told_by(row)) is not None:
             self.offer(alert)
 
     def look(self, now: Conditions) -> None:
-        """What holds at this moment; what began and what ended is told."""
-        for alert in turns(self._conditions, dict(now)):
+        """What holds at this moment; what began a while ago is told, and what ended."""
+        at = self._clock.monotonic()
+        self._since = {condition: self._since.get(condition, at) for condition in now}
+        steady = {
+            condition: text
+            for condition, text in now.items()
+            if condition in self._told or at - self._since[condition] >= STEADY_SECONDS
+        }
+        for alert in turns(self._told, steady):
             self.offer(alert)
-        self._conditions = dict(now)
+        self._told = set(steady)
 
     def offer(self, alert: Alert) -> None:
         """To the channels of its urgency, unless it is the same as before."""
@@ -95,7 +127,10 @@ class Alerting:
             return
         self._sent = {key: at for key, at in self._sent.items() if now - at < self._settings.repeat_after}
         self._sent[alert.key] = now
-        for name in self._settings.routes.get(alert.urgency, ()):
+        channels = self._settings.routes.get(alert.urgency, ())
+        if channels:
+            self._under_way[alert.key] += len(channels)
+        for name in channels:
             self._channel(name).put(alert)
 
     async def test(self, urgency: Urgency) -> list[Delivery]:
@@ -107,14 +142,43 @@ class Alerting:
     def close(self) -> None:
         for channel in self._channels.values():
             channel.close()
+        self._log_calls.shutdown(wait=False)
 
     def _channel(self, name: str) -> _Channel:
         if name not in self._channels:
-            self._channels[name] = _Channel(name, self._notifier, self._clock, self._count, lambda: self._settings.most)
+            self._channels[name] = _Channel(name, self._notifier, self._clock, self._done, lambda: self._settings.most)
         return self._channels[name]
+
+    def _done(self, alert: Alert, outcome: str) -> None:
+        """One channel is done with it; once all are, it is on record as told."""
+        self._count(alert, outcome)
+        self._under_way[alert.key] -= 1
+        if self._under_way[alert.key] <= 0:
+            del self._under_way[alert.key]
+            self._notes.add(note := asyncio.get_running_loop().create_task(self._note(alert.key)))
+            note.add_done_callback(self._notes.discard)
+
+    async def _note(self, key: AlertKey) -> None:
+        wall = self._clock.wall()
+        try:
+            await in_thread(self._log_calls, self._log.tell, key, wall, wall - self._settings.repeat_after)
+        except StoreError as error:
+            logger.warning("alert %s was told, and is not on record as such: %s", key.name, error)
 
     def _count(self, alert: Alert, outcome: str) -> None:
         self.outcomes[alert.urgency, outcome] += 1
+
+    def _is_old(self, wall: float) -> bool:
+        return self._clock.wall() - wall >= self._settings.repeat_after
+
+    def _monotonic(self, wall: float) -> float:
+        """The same moment by the other clock, now at the latest."""
+        return self._clock.monotonic() - max(self._clock.wall() - wall, 0.0)
+
+
+def _told_by(row: AuditRow) -> Alert | None:
+    occasion = f"{row.rollout}:{row.position}" if row.rollout else ""
+    return told_by(row.event, row.model, row.by, row.reason, occasion)
 
 
 class _Channel:

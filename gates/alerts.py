@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from gates.phases import Event
 
@@ -17,9 +18,17 @@ class Urgency(StrEnum):
     INFO = "info"
 
 
+class AlertKey(NamedTuple):
+    """Alerts of one `name`, `subject` (a model, or nothing) and `occasion` are the same one."""
+
+    name: str
+    subject: str
+    occasion: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Alerts of one `name`, `subject` (a model, or nothing) and `occasion` are the same one."""
+    """One thing to tell; `occasion` tells it from the next one of its kind."""
 
     name: str
     subject: str
@@ -29,8 +38,8 @@ class Alert:
     occasion: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return self.name, self.subject, self.occasion
+    def key(self) -> AlertKey:
+        return AlertKey(self.name, self.subject, self.occasion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +102,25 @@ def begins(condition: str, subject: str, text: str) -> Alert:
 
 def ends(condition: str, subject: str) -> Alert:
     _, said = CONDITIONS[condition]
-    return Alert(
-        f"{condition}_over", subject, Urgency.INFO, f"{subject or 'Penstock'}: over: {said}", "It holds no more."
-    )
+    return Alert(_over(condition), subject, Urgency.INFO, f"{subject or 'Penstock'}: over: {said}", "It holds no more.")
 
 
-def turns(before: dict[tuple[str, str], str], now: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """What begins and what ends between two looks; conditions are by name and subject, with a text."""
-    for condition, subject in now.keys() - before.keys():
+def turns(before: Set[tuple[str, str]], now: Mapping[tuple[str, str], str]) -> Iterator[Alert]:
+    """What begins and what ends between two looks; conditions are by name and subject, now with a text."""
+    for condition, subject in now.keys() - before:
         yield begins(condition, subject, now[condition, subject])
-    for condition, subject in before.keys() - now.keys():
+    for condition, subject in before - now.keys():
         yield ends(condition, subject)
+
+
+def holding(told: Mapping[AlertKey, float]) -> set[tuple[str, str]]:
+    """The conditions that were told to begin, and not since to be over; `told` is by when."""
+    return {
+        (name, subject)
+        for (name, subject, _), at in told.items()
+        if name in CONDITIONS and at > told.get(AlertKey(_over(name), subject), 0.0)
+    }
+
+
+def _over(condition: str) -> str:
+    return f"{condition}_over"

@@ -20,6 +20,7 @@ import uvloop
 from starlette.applications import Starlette
 
 from gates.adapters import folderwatch, pins
+from gates.adapters.alertlog import SqlAlertLog
 from gates.adapters.clock import SystemClock
 from gates.adapters.mlflow import MlflowRegistry
 from gates.adapters.notify import AppriseNotifier
@@ -45,6 +46,7 @@ from proxy import logs
 
 logger = logging.getLogger("penstock.control")
 
+ROWS_RECALLED = 200
 RESTART_AFTER = 1.0
 """Seconds between two tries of the start, and between a loop's failure and its next life."""
 
@@ -88,7 +90,8 @@ def build(settings: Settings, reachable: bool = False) -> Control:
     if settings.model_versions is not None:
         controller.on_pins_moved(_pinning(settings.model_versions))
     authenticator = Authenticator(settings.access, os.environ, clock, reachable)
-    alerting = Alerting(settings.alerts, lambda asked: AppriseNotifier(asked, os.environ), clock)
+    alert_log = SqlAlertLog(settings.store)
+    alerting = Alerting(settings.alerts, lambda asked: AppriseNotifier(asked, os.environ), clock, alert_log)
     controller.on_record(alerting.on_record)
     reloader = Reloader(controller, settings, clock, folderwatch.changes, (authenticator, alerting))
     guard = Guard(authenticator, Sessions(clock.wall, lambda: secrets.token_urlsafe(32)))
@@ -188,6 +191,8 @@ async def _drive(control: Control) -> None:
     """Act whenever the store and the other control planes let this one, for ever. Raises Unroutable."""
     while True:
         await _take_over(control.controller)
+        with suppress(StoreError):
+            await control.alerting.recall(await control.controller.events(None, ROWS_RECALLED))
         errands = None if control.errands is None else _begun("the errands' loop", control.errands.run)
         try:
             await _supervised("the controller's loop", control.controller.run)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from gates.alerts import Alert
+from gates.alerts import Alert, AlertKey
 from gates.evidence import Moments
 from gates.phases import RETREATS
 from gates.promotion.outcomes import Joined
@@ -252,6 +252,16 @@ class OutcomeStore(Protocol):
 
     def tally(self, rollout: str) -> Mapping[str, Mapping[str, Moments]]:
         """By outcome and arm, the moments over units: many outcomes of one unit are one value, their mean."""
+        ...
+
+
+class AlertLog(Protocol):
+    """Which alerts were told, and when last: wall seconds. Each method may block, and raises StoreError."""
+
+    def told(self) -> Mapping[AlertKey, float]: ...
+
+    def tell(self, key: AlertKey, at: float, before: float) -> None:
+        """Note it down, and forget what was told before `before`, but for conditions: those may hold yet."""
         ...
 
 

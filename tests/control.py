@@ -29,7 +29,7 @@ from proxy.comparison import Comparison
 from proxy.push import Push, Sample, decode_push, encode_push
 from proxy.snapshot import AgreementSpec, ModelRoute, Origin, Phase, ShadowPolicy, Snapshot, Sticky
 from proxy.window import Window
-from tests.fakes import FakeClock, FakeNotifier, FakeRegistry, MemoryStore
+from tests.fakes import FakeAlertLog, FakeClock, FakeNotifier, FakeRegistry, MemoryStore
 
 P = ParamSpec("P")
 
@@ -112,7 +112,7 @@ class Desk:
         )
         self.authenticator = Authenticator(self.settings.access, {}, self.clock, reachable)
         self.notifier = FakeNotifier()
-        self.alerting = Alerting(self.settings.alerts, lambda asked: self.notifier, self.clock)
+        self.alerting = Alerting(self.settings.alerts, lambda asked: self.notifier, self.clock, FakeAlertLog())
         self.controller.on_record(self.alerting.on_record)
         followers = (self.authenticator, self.alerting)
         self.reloader = Reloader(self.controller, self.settings, self.clock, folderwatch.changes, followers)

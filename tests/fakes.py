@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from gates.alerts import Alert
+from gates.alerts import CONDITIONS, Alert, AlertKey
 from gates.ports import (
     AuditRow,
     Commit,
@@ -250,3 +250,24 @@ class FakeNotifier:
         if trouble := self.trouble(channel):
             raise NotifyError(trouble)
         self.sent.append((channel, alert))
+
+
+@dataclass
+class FakeAlertLog:
+    """`gates.ports.AlertLog` in memory. While `broken` is set every call fails with it."""
+
+    rows: dict[AlertKey, float] = field(default_factory=dict)
+    broken: str = ""
+
+    def told(self) -> Mapping[AlertKey, float]:
+        self._answer()
+        return dict(self.rows)
+
+    def tell(self, key: AlertKey, at: float, before: float) -> None:
+        self._answer()
+        self.rows[key] = at
+        self.rows = {key: at for key, at in self.rows.items() if at >= before or key.name in CONDITIONS}
+
+    def _answer(self) -> None:
+        if self.broken:
+            raise StoreError(self.broken)

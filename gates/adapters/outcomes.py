@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import delete, func, select
 
-from gates.adapters import migrations, tables
-from gates.adapters.database import database
+from gates.adapters import tables
+from gates.adapters.transactions import Transactions
 from gates.evidence import Moments
 from gates.promotion.outcomes import Joined
 
@@ -22,17 +20,16 @@ class SqlOutcomes:
 
     def __init__(self, url: str) -> None:
         """Raises StoreError for an impossible URL."""
-        self._database = database(url)
-        self._prepared = False
+        self._transactions = Transactions(url)
 
     def add(self, model: str, outcomes: Sequence[Joined], kept: Sequence[str]) -> int:
         known, new = tables.outcomes, 0
         rows = [_row(model, joined) for joined in outcomes]
         for first in range(0, len(rows), BATCH):
-            with self._transaction() as db:
-                statement = self._database.insert(known).on_conflict_do_nothing().returning(known.c.id)
+            with self._transactions.begin() as db:
+                statement = self._transactions.insert(known).on_conflict_do_nothing().returning(known.c.id)
                 new += len(db.execute(statement, rows[first : first + BATCH]).all())
-        with self._transaction() as db:
+        with self._transactions.begin() as db:
             db.execute(delete(known).where(known.c.model == model, known.c.rollout.not_in(list(kept))))
         return new
 
@@ -58,26 +55,13 @@ class SqlOutcomes:
             .group_by(arms.c.name, arms.c.arm, arms.c.n, arms.c.mean)
         )
         found: dict[str, dict[str, Moments]] = {}
-        with self._transaction() as db:
+        with self._transactions.begin() as db:
             for row in db.execute(squared):
                 found.setdefault(row.name, {})[row.arm] = Moments(row.n, float(row.mean), float(row.squares))
         return found
 
     def close(self) -> None:
-        self._database.engine.dispose()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            if not self._prepared:
-                # apart from the work: PostgreSQL ends a session that rests for a while amid a transaction
-                with self._database.engine.begin() as db:
-                    migrations.upgrade(db)
-                self._prepared = True
-            with self._database.engine.begin() as db:
-                yield db
-        except (SQLAlchemyError, ValueError) as error:
-            raise self._database.failure(error) from None
+        self._transactions.close()
 
 
 def _row(model: str, joined: Joined) -> dict[str, object]:

@@ -110,3 +110,11 @@ outcomes = Table(
     Column("at", Float, nullable=False),
     Column("exact", Boolean, nullable=False),
 )
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("occasion", String, primary_key=True),
+    Column("at", Float, nullable=False),
+)

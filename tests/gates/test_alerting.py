@@ -12,9 +12,10 @@ from gates import alerting
 from gates.alerting import Alerting
 from gates.alerts import Alert, Delivery, Urgency
 from gates.phases import Event
+from gates.ports import AuditRow
 from gates.settings.alerts import AlertSettings, ChannelSettings
 from tests.control import MODEL, Desk, in_loop, settings_of
-from tests.fakes import FakeClock, FakeNotifier
+from tests.fakes import FakeAlertLog, FakeClock, FakeNotifier
 
 ROUTES = {"critical": ("pager", "chat"), "warning": ("chat",), "info": ("chat",)}
 SETTINGS = AlertSettings((ChannelSettings("pager"), ChannelSettings("chat")), ROUTES, repeat_after=60.0, most=5)
@@ -25,9 +26,27 @@ def alert(number: int = 0, urgency: Urgency = Urgency.CRITICAL) -> Alert:
 
 
 class Bench:
-    def __init__(self, settings: AlertSettings = SETTINGS) -> None:
+    def __init__(self, settings: AlertSettings = SETTINGS, log: FakeAlertLog | None = None) -> None:
         self.clock, self.notifier = FakeClock(), FakeNotifier()
-        self.alerting = Alerting(settings, lambda asked: self.notifier, self.clock)
+        self.log = log or FakeAlertLog()
+        self.alerting = Alerting(settings, lambda asked: self.notifier, self.clock, self.log)
+
+    def next(self, after: float = 0.0) -> Bench:
+        """The one that goes on after this one, so many seconds later; its monotonic clock begins anew."""
+        bench = Bench(log=self.log)
+        bench.clock.now = self.clock.now + after
+        bench.clock.seconds = 5.0
+        return bench
+
+    def look(self, *conditions: str) -> None:
+        """These hold for long enough to be told of."""
+        now = {(condition, ""): "because" for condition in conditions}
+        self.alerting.look(now)
+        self.clock.advance(alerting.STEADY_SECONDS)
+        self.alerting.look(now)
+
+    def names(self, channel: str = "chat") -> list[str]:
+        return [each.name for to, each in self.notifier.sent if to == channel]
 
     def counted(self, urgency: Urgency = Urgency.CRITICAL) -> Mapping[str, int]:
         found = {outcome: number for (of, outcome), number in self.alerting.outcomes.items() if of is urgency}
@@ -136,10 +155,90 @@ async def test_a_rollback_that_the_store_does_not_take_is_told_all_the_same() ->
         await until(lambda: "rolled_back" in [each.name for _, each in desk.notifier.sent])
 
 
+def row(bench: Bench, event: str, position: int = 2, ago: float = 0.0) -> AuditRow:
+    return AuditRow(7, bench.clock.now - ago, MODEL, "r1", event, "controller", "because", "shadow", position, "{}")
+
+
+@in_loop
+async def test_what_was_told_is_not_told_again_by_the_next_control_plane() -> None:
+    first = Bench()
+    rolled_back = row(first, "roll_back")
+    first.alerting.on_record(rolled_back)
+    first.look("store_gone")
+    await until(lambda: len(first.log.rows) == 2)
+    second = first.next(after=30)
+    await second.alerting.recall([rolled_back])
+    second.look("store_gone")
+    second.alerting.on_record(row(second, "promote", 6))
+    await until(lambda: second.names() == ["promoted"])
+    assert second.names("pager") == []
+    assert second.counted() == {}, "nor is it counted as if it had come once more"
+
+
+@in_loop
+async def test_what_was_decided_and_not_told_is_told_by_the_next_control_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerting, "FIRST_PAUSE", 3600.0)
+    first = Bench()
+    first.notifier.trouble = lambda channel: "down" if channel == "pager" else ""
+    first.alerting.on_record(row(first, "roll_back"))
+    await until(lambda: first.names() == ["rolled_back"])
+    first.alerting.close()
+    second = first.next(after=5)
+    await second.alerting.recall([row(second, "roll_back", ago=5), row(second, "start", 0, ago=10)])
+    await until(lambda: second.names("pager") == ["rolled_back"])
+    await until(lambda: second.names() == ["started", "rolled_back"])
+
+
+@in_loop
+async def test_what_is_older_than_what_may_be_repeated_is_history() -> None:
+    bench = Bench()
+    await bench.alerting.recall([row(bench, "roll_back", ago=SETTINGS.repeat_after)])
+    bench.alerting.offer(alert(1))
+    await until(lambda: bench.counted() == {"sent": 2})
+
+
+@in_loop
+async def test_the_end_of_a_condition_is_told_also_by_another_control_plane() -> None:
+    first = Bench()
+    first.look("store_gone", "registry_gone")
+    await until(lambda: len(first.log.rows) == 2)
+    second = first.next(after=10 * SETTINGS.repeat_after)
+    await second.alerting.recall([])
+    second.look("store_gone")
+    await until(lambda: second.names() == ["registry_gone_over"])
+    await until(lambda: len(second.log.rows) == 3)
+    third = second.next(after=1)
+    await third.alerting.recall([])
+    third.look()
+    await until(lambda: third.names() == ["store_gone_over"])
+
+
+@in_loop
+async def test_a_condition_that_flickers_is_not_told() -> None:
+    bench = Bench()
+    for _ in range(5):
+        bench.alerting.look({("no_workers", ""): "because"})
+        bench.clock.advance(alerting.STEADY_SECONDS / 2)
+        bench.alerting.look({("no_workers", ""): "because"})
+        bench.clock.advance(alerting.STEADY_SECONDS / 4)
+        bench.alerting.look({})
+    bench.look("no_workers")
+    await until(lambda: bench.counted() == {"sent": 2})
+
+
+@in_loop
+async def test_a_log_that_fails_keeps_no_alert_back() -> None:
+    bench = Bench(log=FakeAlertLog(broken="gone"))
+    await bench.alerting.recall([row(bench, "roll_back")])
+    await until(lambda: bench.counted() == {"sent": 2})
+
+
 @in_loop
 async def test_what_holds_for_a_while_is_told_at_both_ends() -> None:
     async with Desk(settings=replace(settings_of(), alerts=SETTINGS)) as desk:
-        desk.alerting.look(alerting.conditions(desk.controller.status(), "mlflow is gone"))
+        for _ in range(2):
+            desk.alerting.look(alerting.conditions(desk.controller.status(), "mlflow is gone"))
+            desk.clock.advance(alerting.STEADY_SECONDS)
         await until(lambda: len(desk.notifier.sent) == 4)
         names = {each.name for _, each in desk.notifier.sent}
         assert names == {"started", "no_workers", "registry_gone"}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gates.alerts import CONDITIONS, RULES, Urgency, begins, ends, told_by, turns
+from gates.alerts import CONDITIONS, RULES, AlertKey, Urgency, begins, ends, holding, told_by, turns
 
 
 @pytest.mark.parametrize("event", RULES)
@@ -26,10 +26,18 @@ def test_what_is_not_in_the_table_is_not_told() -> None:
 
 def test_a_condition_is_told_when_it_begins_and_when_it_ends() -> None:
     store, gate = ("store_gone", ""), ("advisory_gate_failed", "m")
-    assert list(turns({}, {store: "full"})) == [begins("store_gone", "", "full")]
-    assert list(turns({store: "full"}, {store: "still full"})) == []
-    assert list(turns({store: "full"}, {gate: "slow"})) == [
+    assert list(turns(set(), {store: "full"})) == [begins("store_gone", "", "full")]
+    assert list(turns({store}, {store: "still full"})) == []
+    assert list(turns({store}, {gate: "slow"})) == [
         begins("advisory_gate_failed", "m", "slow"),
         ends("store_gone", ""),
     ]
     assert {begins(name, "", "").urgency for name in CONDITIONS} == {Urgency.CRITICAL, Urgency.WARNING}
+
+
+def test_a_condition_holds_from_its_beginning_to_its_end_as_they_were_told() -> None:
+    began, over = AlertKey("store_gone", ""), AlertKey("store_gone_over", "")
+    assert holding({began: 5.0, AlertKey("rolled_back", "m", "r1:2"): 5.0}) == {("store_gone", "")}
+    assert holding({began: 5.0, over: 7.0}) == set()
+    assert holding({began: 9.0, over: 7.0}) == {("store_gone", "")}
+    assert holding({began: 9.0, AlertKey("store_gone_over", "m"): 10.0}) == {("store_gone", "")}

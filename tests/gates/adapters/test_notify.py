@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,44 +15,15 @@ from gates.adapters.notify import AppriseNotifier
 from gates.alerts import Alert, Urgency
 from gates.ports import NotifyError, Unusable
 from gates.settings.alerts import AlertSettings, ChannelSettings
+from tests.webhook import Webhook
 
 ALERT = Alert("rolled_back", "fraud_detector", Urgency.CRITICAL, "fraud_detector: rolled back", "gate agreement: 71 %")
 
 
-@dataclass
-class Webhook:
-    status: int = 200
-    received: list[dict[str, Any]] = field(default_factory=list)
-    server: ThreadingHTTPServer = field(init=False)
-
-    def __post_init__(self) -> None:
-        webhook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                webhook.received.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                self.send_response(webhook.status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Silent."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"json://127.0.0.1:{self.server.server_port}/alerts"
-
-
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    made = Webhook()
-    thread = threading.Thread(target=made.server.serve_forever)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
-    thread.join()
+    with Webhook() as webhook:
+        yield webhook
 
 
 def notifier(**urls: str) -> AppriseNotifier:

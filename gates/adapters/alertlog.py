@@ -1,0 +1,35 @@
+"""Which alerts were told, in SQL beside the store's other tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import delete, select
+
+from gates.adapters import tables
+from gates.adapters.transactions import Transactions
+from gates.alerts import CONDITIONS, AlertKey
+
+
+class SqlAlertLog:
+    """`gates.ports.AlertLog` over SQLAlchemy. Nothing is opened before the first call."""
+
+    def __init__(self, url: str) -> None:
+        """Raises StoreError for an impossible URL."""
+        self._transactions = Transactions(url)
+
+    def told(self) -> Mapping[AlertKey, float]:
+        kept = tables.alerts
+        with self._transactions.begin() as db:
+            return {AlertKey(row.name, row.subject, row.occasion): row.at for row in db.execute(select(kept))}
+
+    def tell(self, key: AlertKey, at: float, before: float) -> None:
+        kept = tables.alerts
+        statement = self._transactions.insert(kept).values(**key._asdict(), at=at)
+        again = statement.on_conflict_do_update(index_elements=list(kept.primary_key), set_={"at": at})
+        with self._transactions.begin() as db:
+            db.execute(again)
+            db.execute(delete(kept).where(kept.c.at < before, kept.c.name.not_in(tuple(CONDITIONS))))
+
+    def close(self) -> None:
+        self._transactions.close()

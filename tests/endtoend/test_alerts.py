@@ -1,0 +1,51 @@
+"""Alerts of a whole `penstock serve` whose control plane dies: each one comes, and none comes twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.endtoend.penstock import MODEL, Penstock, configuration, kill
+from tests.servers import Background, ModelServer, eventually, predicting
+from tests.webhook import Webhook
+
+
+def test_a_control_plane_that_dies_neither_loses_an_alert_nor_repeats_one(
+    background: Background, tmp_path: Path
+) -> None:
+    with (
+        Webhook() as webhook,
+        ModelServer(background, predicting(1.0)) as champion,
+        ModelServer(background, predicting(1.0)) as candidate,
+    ):
+        servers = {"40": champion, "42": candidate}
+        urls = {version: f"http://{server.origin.authority}" for version, server in servers.items()}
+        alerts = {"channels": {"hook": {"url": webhook.url}}, "warning": ["hook"], "info": ["hook"]}
+        settings = {**configuration(tmp_path / "penstock.db", urls, champion="40"), "alerts": alerts}
+        with Penstock(tmp_path, settings, workers=1) as penstock:
+            with penstock.client() as client:
+                client.start(MODEL, "42", by="ada", reason="retrained")
+            eventually(lambda: titles(webhook) == [f"{MODEL}: started"])
+            webhook.status = 500
+            with penstock.client() as client:
+                client.ask(MODEL, "rollback", by="ada", reason="second thoughts")
+            eventually(lambda: titles(webhook)[1:])
+            die(penstock)
+            webhook.received.clear()
+            webhook.status = 200
+            eventually(lambda: penstock.model() is not None)
+            eventually(lambda: titles(webhook) == [f"{MODEL}: rolled back"])
+            with penstock.client() as client:
+                client.start(MODEL, "42", by="ada", reason="once more", override=True)
+            eventually(lambda: f"{MODEL}: started" in titles(webhook))
+            assert titles(webhook).count(f"{MODEL}: started") == 1, "the one before was told by the first"
+            assert titles(webhook).count(f"{MODEL}: rolled back") == 1
+
+
+def titles(webhook: Webhook) -> list[str]:
+    return [alert["title"] for alert in webhook.received]
+
+
+def die(penstock: Penstock) -> None:
+    """The control plane, by kill -9; the supervisor starts another."""
+    (control,) = penstock.children("gates")
+    kill(control)

@@ -1,0 +1,48 @@
+"""Which alerts were told, in SQLite and in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gates.adapters.alertlog import SqlAlertLog
+from gates.alerts import AlertKey
+from gates.ports import AlertLog
+from tests.fakes import FakeAlertLog
+from tests.postgres import Postgres
+
+ROLLED_BACK, STORE_GONE = AlertKey("rolled_back", "m", "r1:2"), AlertKey("store_gone", "")
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AlertLog]:
+    if request.param == "memory":
+        yield FakeAlertLog()
+        return
+    if request.param == "sqlite":
+        opened = SqlAlertLog(f"sqlite:///{tmp_path / 'penstock.db'}")
+        yield opened
+        opened.close()
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    with postgres.database() as url:
+        opened = SqlAlertLog(url)
+        yield opened
+        opened.close()
+
+
+def test_what_was_told_is_known_by_when_it_was_told_last(log: AlertLog) -> None:
+    assert log.told() == {}
+    log.tell(ROLLED_BACK, 100.5, before=0.0)
+    log.tell(STORE_GONE, 101.0, before=0.0)
+    log.tell(ROLLED_BACK, 200.25, before=0.0)
+    assert log.told() == {ROLLED_BACK: 200.25, STORE_GONE: 101.0}
+
+
+def test_what_is_old_is_forgotten_and_a_condition_is_not(log: AlertLog) -> None:
+    log.tell(ROLLED_BACK, 100.0, before=0.0)
+    log.tell(STORE_GONE, 100.0, before=0.0)
+    log.tell(AlertKey("started", "m", "r2:0"), 300.0, before=200.0)
+    assert set(log.told()) == {STORE_GONE, AlertKey("started", "m", "r2:0")}
