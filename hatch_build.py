@@ -16,23 +16,12 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HOT = (
-    *(
-        "brake",
-        "budget",
-        "comparer",
-        "connection",
-        "cycle",
-        "dataplane",
-        "gateway",
-        "headers",
-        "location",
-        "mirror",
-        "routing",
-    ),
-    *("slices", "strand", "throttle", "units", "upload", "upstream", "windows"),
+    *("brake", "budget", "comparer", "comparison/near", "connection", "cycle", "dataplane", "gateway", "headers"),
+    *("location", "mirror", "routing", "slices", "strand", "throttle", "units", "upload", "upstream", "windows"),
 )
 """The modules of `proxy` that a request passes through. What stands in the planes' messages is left as it is, since
-msgspec reads its annotations; so is the comparison, whose numbers may be whole or not as they please."""
+msgspec reads its annotations; so is the closer look of the comparison, whose numbers may be whole or not as they
+please."""
 
 
 class CompileHook(BuildHookInterface):  # type: ignore[type-arg]

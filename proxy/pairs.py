@@ -10,8 +10,6 @@ from proxy.comparison import Answer, Comparison, compare
 from proxy.outputs import Outputs, outputs_of_pair
 from proxy.snapshot import AgreementSpec
 
-_LONG = 64 * 1024
-
 
 class Pair(msgspec.Struct, frozen=True):
     """The answers of the champion and of another, to be compared under `spec`; `path` is the request's. Labels that
@@ -26,17 +24,6 @@ class Pair(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         return len(self.champion.body or b"") + len(self.other.body or b"")
-
-    @property
-    def is_long(self) -> bool:
-        """Whether reading it may take long. An encoded answer may hold far more than it shows."""
-        return self.size > _LONG or bool(self.champion.encoding or self.other.encoding)
-
-    @property
-    def differs(self) -> bool:
-        """Whether there are two bodies, and not the same."""
-        champion, other = self.champion.body, self.other.body
-        return champion is not None and other is not None and champion != other
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from proxy.comparison.embeddings import neighbours_kept
+from proxy.comparison.near import near_at_once
 from proxy.comparison.rankings import ranking_difference
 from proxy.comparison.result import Comparison
 from proxy.comparison.texts import text_difference
@@ -31,6 +32,9 @@ def compare(champion: Answer, candidate: Answer, spec: AgreementSpec, path: byte
         return Comparison(skipped="body_too_large")
     if champion.body == candidate.body and champion.encoding == candidate.encoding:
         return _AGREED
+    near = near_at_once(champion.body, candidate.body, spec)
+    if near is not None:
+        return near
     left, right = _read(champion, spec, path), _read(candidate, spec, path)
     if isinstance(left, Predictions) and isinstance(right, Predictions):
         try:

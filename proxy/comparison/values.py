@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
-from operator import length_hint, sub
-from typing import cast
+from itertools import islice
+from operator import length_hint
 
+from proxy.comparison.near import largest_gap, relative_under
 from proxy.snapshot import AgreementSpec
 
-_RESOLUTIONS = {"float64": 0.0, "float32": 2.0**-23, "float16": 2.0**-10}
 _NUMBER = (int, float)  # a tuple is asked three times as fast as a union
 _SCALARS = frozenset((int, str, bool))
 _TRUTH = {"true": "1", "false": "0"}
@@ -22,7 +21,7 @@ class Walk:
     """A walk through two values under one spec. It remembers the largest gap between two numbers, the first row that
     differs, and whether the candidate has no number where the champion has one.
 
-    `relative` is the relative tolerance: no finer than the number type that the answers or the spec declare."""
+    `relative` is the relative tolerance."""
 
     spec: AgreementSpec
     relative: float
@@ -32,37 +31,18 @@ class Walk:
 
     @classmethod
     def under(cls, spec: AgreementSpec, resolution: float = 0.0) -> Walk:
-        return cls(spec, max(spec.relative, resolution, _RESOLUTIONS[spec.precision]))
+        return cls(spec, relative_under(spec, resolution))
 
     def rows(self, champion: Sequence[object], candidate: Sequence[object]) -> tuple[str, int]:
         """The first difference, and in how many rows there is one. Both have the same number of rows."""
         if self.spec.kind == "label":
             first, disagreed, self.row = first_of(map(self._label, champion, candidate))
             return first, disagreed
-        if champion and type(champion[0]) is float:
-            if self._near(champion, candidate):
-                return "", 0
-        elif (vectors := _vectors(champion, candidate)) and (self._near(*vectors) or not self._in_order(*vectors)[0]):
-            return "", 0  # most agree, and need no walk through each
+        gap = largest_gap(champion, candidate, self.spec, self.relative)
+        if gap >= 0:
+            self.largest = max(self.largest, gap)
+            return "", 0
         return self._in_order(champion, candidate, whole=True)
-
-    def _near(self, champion: Sequence[object], candidate: Sequence[object]) -> bool:
-        """Whether all are numbers, and the Euclidean distance, which no gap exceeds, is within the absolute tolerance.
-
-        What most answers of two good models are, told in C. Whole numbers apart are 1 apart at least, so none of them
-        pass for close; a probability's side of the threshold has to be looked at one by one."""
-        allowed = self.spec.absolute
-        if allowed >= 1 or self.spec.kind == "probability":
-            return False
-        left, right = cast("Sequence[float]", champion), cast("Sequence[float]", candidate)
-        try:
-            if not math.dist(left, right) <= allowed:
-                return False
-            largest = max(map(abs, map(sub, left, right)), default=0.0)  # exact where the distance rounds
-        except (TypeError, OverflowError):
-            return False
-        self.largest = max(self.largest, largest)
-        return largest <= allowed
 
     def _in_order(
         self, champion: Sequence[object], candidate: Sequence[object], whole: bool = False
@@ -154,18 +134,6 @@ class Walk:
         if isinstance(a, list) and isinstance(b, list) and not self.spec.classes:
             return self.difference(a, b)
         return "label_or_probability" if _is_label_beside_probability(a, b) else "label"
-
-
-def _vectors(champion: Sequence[object], candidate: Sequence[object]) -> tuple[list[object], list[object]] | None:
-    """All the rows' numbers in a row, where the rows are lists of the same lengths on both sides."""
-    if not champion or type(champion[0]) is not list:
-        return None
-    if not set(map(type, champion)) == set(map(type, candidate)) == {list}:
-        return None
-    left, right = cast("Sequence[list[object]]", champion), cast("Sequence[list[object]]", candidate)
-    if list(map(len, left)) != list(map(len, right)):
-        return None
-    return list(chain.from_iterable(left)), list(chain.from_iterable(right))
 
 
 def first_of(findings: Iterable[str]) -> tuple[str, int, int]:

@@ -4,21 +4,15 @@ A format is recognised by the path of the request and the shape of the answer, o
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
 from proxy.formats import openai, tensors
 from proxy.formats.answer import Answer
 from proxy.formats.encodings import decoded
 from proxy.formats.predictions import AnsweredError, Predictions, Unfit, Unreadable, parse
-from proxy.formats.rows import in_columns, in_rows, unwrapped
+from proxy.formats.rows import ROWS_FORMATS, ROWS_MARK, decode_rows, in_columns, in_rows, unwrapped
 from proxy.snapshot import AgreementSpec, Format
 
 __all__ = ["Answer", "AnsweredError", "Predictions", "Unfit", "Unreadable", "predictions"]
 
-_ROWS_MARK = b'{"predictions":'
-_ROWS_FORMATS = frozenset(("auto", "mlflow", "kserve_v1", "tf_serving"))
 _INFERENCE_HEADER = b"inference-header-content-length"
 
 
@@ -30,7 +24,7 @@ def predictions(answer: Answer, spec: AgreementSpec, path: bytes = b"") -> Predi
     body = answer.body
     if body is None:
         raise Unfit("body_too_large")
-    if body.startswith(_ROWS_MARK) and spec.format in _ROWS_FORMATS:
+    if body.startswith(ROWS_MARK) and spec.format in ROWS_FORMATS:
         found = _rows_at_once(body)
         if found is not None:
             return found
@@ -49,18 +43,11 @@ def predictions(answer: Answer, spec: AgreementSpec, path: bytes = b"") -> Predi
     raise Unreadable("not_json")
 
 
-class _Rows(msgspec.Struct):
-    predictions: Any
-
-
-_ROWS = msgspec.json.Decoder(_Rows)
-
-
 def _rows_at_once(body: bytes) -> Predictions | None:
     """What most answers are, without a look at their fields: nothing that begins so is anything else, compressed or
     not. None for what is no JSON after all, or has numbers that JSON does not know."""
     try:
-        return in_rows(_ROWS.decode(body).predictions)
+        return in_rows(decode_rows(body).predictions)
     except (ValueError, RecursionError):
         return None
 

@@ -5,8 +5,23 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from proxy.formats.predictions import Predictions
+
+ROWS_MARK = b'{"predictions":'
+ROWS_FORMATS = frozenset(("auto", "mlflow", "kserve_v1", "tf_serving"))
+
+
+class _Document(msgspec.Struct):
+    predictions: Any
+
+
+decode_rows = msgspec.json.Decoder(_Document).decode
+"""What most answers are: a document that begins with `ROWS_MARK` is nothing else, compressed or not. Raises ValueError
+for numbers that JSON does not know."""
 
 
 def in_rows(found: object) -> Predictions:

@@ -1,0 +1,81 @@
+"""What most pairs are: rows of numbers or labels, each close to its like. Told with one look at each, and compiled for
+it; whatever else there is to say of a pair is left to a closer look."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+from proxy.comparison.result import Comparison
+from proxy.formats.rows import ROWS_FORMATS, ROWS_MARK, decode_rows
+from proxy.snapshot import AgreementSpec
+
+FAR = -1.0
+_RESOLUTIONS = {"float64": 0.0, "float32": 2.0**-23, "float16": 2.0**-10}
+_KINDS = frozenset(("auto", "numeric", "probability", "label", "json"))
+
+
+def relative_under(spec: AgreementSpec, resolution: float = 0.0) -> float:
+    """The relative tolerance: no finer than the number type that the answers (by `resolution`) or the spec declare."""
+    told: Any = spec  # its numbers may be whole
+    return max(float(told.relative), resolution, _RESOLUTIONS[spec.precision])
+
+
+def near_at_once(champion: bytes, candidate: bytes, spec: AgreementSpec) -> Comparison | None:
+    """The comparison of two bodies that are as most are; None for all others."""
+    if not (champion.startswith(ROWS_MARK) and candidate.startswith(ROWS_MARK)):
+        return None
+    if spec.format not in ROWS_FORMATS or spec.kind not in _KINDS:
+        return None
+    try:
+        left, right = decode_rows(champion).predictions, decode_rows(candidate).predictions
+    except (ValueError, RecursionError):
+        return None
+    gap = largest_gap(left, right, spec, relative_under(spec))
+    return None if gap < 0 else Comparison(rows=len(left), largest_gap=gap)
+
+
+def largest_gap(champion: object, candidate: object, spec: AgreementSpec, relative: float) -> float:
+    """The largest |a - b| of two lists of numbers, labels, or vectors of them, where all are alike; FAR where they are
+    not, or where that takes a closer look."""
+    if not (isinstance(champion, list) and isinstance(candidate, list) and len(champion) == len(candidate)):
+        return FAR
+    if champion and isinstance(champion[0], list):
+        if not _of_one_shape(champion, candidate):
+            return FAR
+        champion, candidate = list(chain.from_iterable(champion)), list(chain.from_iterable(candidate))
+    told: Any = spec  # its numbers may be whole
+    within = float(told.absolute)
+    if spec.kind == "label":
+        return _largest_gap(champion, candidate, 0.0, 0.0, math.nan)
+    return _largest_gap(
+        champion, candidate, within, relative, told.threshold if spec.kind == "probability" else math.nan
+    )
+
+
+def _largest_gap(
+    champion: list[object], candidate: list[object], absolute: float, relative: float, threshold: float
+) -> float:
+    """On one side of the threshold, too; NaN is none."""
+    largest = 0.0
+    for a, b in zip(champion, candidate, strict=True):
+        if isinstance(a, float) and isinstance(b, float):
+            gap = a - b if a > b else b - a
+            within = absolute + relative * (a if a > 0 else -a)
+            if not gap <= within < math.inf or (a >= threshold) is not (b >= threshold):
+                return FAR
+            if gap > largest:
+                largest = gap
+        elif type(a) is not type(b) or not isinstance(a, int | str) or a != b:
+            return FAR
+    return largest
+
+
+def _of_one_shape(champion: Sequence[object], candidate: Sequence[object]) -> bool:
+    """Whether all are lists, of the same lengths on both sides."""
+    for a, b in zip(champion, candidate, strict=True):
+        if not (isinstance(a, list) and isinstance(b, list) and len(a) == len(b)):
+            return False
+    return True
