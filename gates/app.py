@@ -25,6 +25,7 @@ from gates.adapters.clock import SystemClock
 from gates.adapters.mlflow import MlflowRegistry
 from gates.adapters.notify import AppriseNotifier
 from gates.adapters.outcomes import SqlOutcomes
+from gates.adapters.prometheus import Prometheus
 from gates.adapters.store import SqlStore
 from gates.adapters.versions import MlflowVersions
 from gates.alerting import LOOK_EVERY, Alerting, conditions
@@ -73,7 +74,7 @@ def build(settings: Settings, reachable: bool = False) -> Control:
     registry = None if settings.mlflow is None else _registry(settings.mlflow)
     outcomes = SqlOutcomes(settings.store)
     versions = None if settings.mlflow is None else _versions(settings.mlflow)
-    controller = Controller(settings, store, clock, lambda: uuid4().hex, registry, outcomes, versions)
+    controller = Controller(settings, store, clock, lambda: uuid4().hex, registry, outcomes, versions, Prometheus)
     errands = None
     if registry is not None:
         errands = Errands(

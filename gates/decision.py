@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from gates.health import UNSEEN, Health
+from gates.outside import OutsideGate
 from gates.phases import CLIMBING, RETREATS, Event, next_phase
 from gates.rollout import Amendment, Rollout, amended
 from gates.verdict import GateResult, failed, undecided
@@ -17,7 +19,7 @@ CONTROLLER = "controller"
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What the present stage has shown. `elapsed` is in seconds since every live worker routes by it; `requests` as
-    Stage.min_requests counts.
+    Stage.min_requests counts. `results` is what the gates over its windows say, `outside` what was heard of the others.
 
     `age` is in seconds since the stage began, whether workers were there or not, but for those in which a person was
     waited for. `bad_answers` are the clients' requests that the candidate failed in the whole rollout, those included
@@ -26,9 +28,15 @@ class Observation:
     elapsed: float = 0.0
     requests: int = 0
     results: tuple[GateResult, ...] = ()
+    outside: tuple[GateResult, ...] = ()
     age: float = 0.0
     bad_answers: int = 0
     champion: Health = UNSEEN
+
+    @property
+    def verdicts(self) -> tuple[GateResult, ...]:
+        """Of all gates."""
+        return (*self.results, *self.outside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ def _retreat(rollout: Rollout, seen: Observation) -> _Move | None:
     if most is not None and seen.bad_answers >= most:
         reason = f"blast radius: the candidate failed {seen.bad_answers} requests of clients, and max_bad_answers is"
         return _Move(Event.ROLL_BACK, f"{reason} {most}, whatever the gates say")
-    culprit = failed(seen.results)
+    culprit = failed((*seen.results, *_of(rollout, seen, OutsideGate.ends)))
     if culprit is None:
         return None
     event = Event.STEP_DOWN if _may_step_down(rollout) else Event.ROLL_BACK
@@ -130,7 +138,14 @@ def waiting_for(rollout: Rollout, seen: Observation) -> list[str]:
         lacking.append(f"{math.ceil(stage.min_duration - seen.elapsed)} s of {stage.min_duration:g} s")
     if seen.requests < wanted:
         lacking.append(f"{wanted - seen.requests} of {wanted} requests")
-    return lacking + [f"gate {name}" for name in undecided(seen.results)]
+    return lacking + [f"gate {name}" for name in undecided((*seen.results, *_of(rollout, seen, OutsideGate.keeps)))]
+
+
+def _of(rollout: Rollout, seen: Observation, does: Callable[[OutsideGate, Phase], bool]) -> Iterator[GateResult]:
+    """What was heard of those gates that end, or keep, a stage such as the present one."""
+    phase = rollout.terms.plan.phase_at(rollout.position)
+    names = {gate.name for gate in rollout.terms.outside if does(gate, phase)}
+    return (result for result in seen.outside if result.gate in names)
 
 
 def _obey(rollout: Rollout, command: Command, generation: int) -> Decision:
@@ -189,5 +204,5 @@ def _advised(rollout: Rollout, move: _Move, generation: int) -> Decision | None:
 
 
 def _passed(seen: Observation) -> str:
-    verdicts = ", ".join(f"{result.gate} {result.verdict}" for result in seen.results) or "no gates"
+    verdicts = ", ".join(f"{result.gate} {result.verdict}" for result in seen.verdicts) or "no gates"
     return f"stage passed after {seen.elapsed:.0f} s and {seen.requests} requests: {verdicts}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gates.gate import Budget, Gate
+from gates.outside import OutsideGate
 from gates.phases import CARRYING
 from gates.plan import Plan, Stage
 from proxy.snapshot import AgreementSpec, Phase
@@ -19,11 +20,17 @@ class Terms:
     gates: tuple[Gate, ...]
     budget: Budget
     agreement: AgreementSpec = field(default_factory=AgreementSpec)
+    outside: tuple[OutsideGate, ...] = ()
 
     def gates_at(self, position: int) -> tuple[Gate, ...]:
         """Those that watch the stage at this position of the plan."""
         phase = self.plan.phase_at(position)
         return tuple(gate for gate in self.gates if gate.watches(phase))
+
+    def outside_at(self, position: int) -> tuple[OutsideGate, ...]:
+        """Those of the others that this stage is watched or held by."""
+        phase = self.plan.phase_at(position)
+        return tuple(gate for gate in self.outside if gate.ends(phase) or gate.keeps(phase))
 
     def parts(self, stages: Iterable[Phase]) -> int:
         """How many judgements of a critical gate there are in these stages; advisory ones cannot roll back."""
@@ -151,9 +158,13 @@ def _judged_by(rollout: Rollout) -> tuple[object, ...]:
     return (terms.gates, terms.budget, terms.agreement, terms.plan.visits(), rollout.position, rollout.share_bp)
 
 
+def _by_name(terms: Terms) -> Mapping[str, Gate | OutsideGate]:
+    return {**{gate.name: gate for gate in terms.gates}, **{gate.name: gate for gate in terms.outside}}
+
+
 def _changes(rollout: Rollout, amendment: Amendment) -> Iterator[str]:
     before, after = rollout.terms, amendment.terms
-    old, new = ({gate.name: gate for gate in terms.gates} for terms in (before, after))
+    old, new = (_by_name(before), _by_name(after))
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             yield f"gate {name} ({'new' if name not in old else 'gone' if name not in new else 'another'})"

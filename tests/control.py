@@ -19,7 +19,7 @@ from gates.decision import Command
 from gates.gate import Budget, Gate
 from gates.phases import Event
 from gates.plan import Plan, Stage
-from gates.ports import OutcomeStore, Versions
+from gates.ports import MetricSource, OutcomeStore, Versions
 from gates.reload import Reloader
 from gates.rollout import Terms
 from gates.settings import Address, ModelSettings, Settings
@@ -101,6 +101,7 @@ class Desk:
         reachable: bool = False,
         outcomes: OutcomeStore | None = None,
         versions: Versions | None = None,
+        metrics: Callable[[str], MetricSource] | None = None,
     ) -> None:
         self.settings = settings or settings_of(*models)
         self.store = store or MemoryStore()
@@ -108,7 +109,7 @@ class Desk:
         self.registry = registry
         names = count(len(self.store.rollouts) + 1)
         self.controller = Controller(
-            self.settings, self.store, self.clock, lambda: f"r{next(names)}", registry, outcomes, versions
+            self.settings, self.store, self.clock, lambda: f"r{next(names)}", registry, outcomes, versions, metrics
         )
         self.authenticator = Authenticator(self.settings.access, {}, self.clock, reachable)
         self.notifier = FakeNotifier()

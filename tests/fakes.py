@@ -13,6 +13,7 @@ from gates.ports import (
     AuditRow,
     Commit,
     Errand,
+    MetricsError,
     NotifyError,
     Recorded,
     RegistryError,
@@ -25,6 +26,7 @@ from gates.ports import (
     Trial,
     WorkerSample,
 )
+from gates.promotion.series import Series
 from gates.rollout import Rollout
 from proxy.snapshot import Snapshot
 
@@ -271,3 +273,27 @@ class FakeAlertLog:
     def _answer(self) -> None:
         if self.broken:
             raise StoreError(self.broken)
+
+
+class FakeMetrics:
+    """A metrics server that says by query what it is told to; one that is not `free` answers nothing until it is."""
+
+    name = "Prometheus at http://metrics.test"
+
+    def __init__(self, **answers: float | None) -> None:
+        """A value is the newest point of one series, None an answer without any."""
+        self.answers = answers
+        self.trouble = ""
+        self.free = threading.Event()
+        self.free.set()
+        self.called = threading.Event()
+        self.asked = 0
+
+    def series(self, query: str, seconds: float, at: float) -> Sequence[Series]:
+        self.asked += 1
+        self.called.set()
+        assert self.free.wait(10)
+        if self.trouble:
+            raise MetricsError(self.trouble)
+        value = self.answers.get(query)
+        return [] if value is None else [Series.of({}, [(at, value)])]

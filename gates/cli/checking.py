@@ -133,6 +133,8 @@ def live(check: Check, candidate: str, control: str) -> StageReport:
     rollouts = _of_the_rollout(check.model, candidate, control) if candidate else ()
     if not rollouts:
         _require(check.gates.live, "live")
+    asked = {gate.name for gate in (*check.gates.live, *check.gates.production)}
+    rollouts = tuple(gate for gate in rollouts if gate.gate not in asked)  # by the file that is named, here or later
     with check.source(check.gates.live) as source:
         series = gathering.judge_series(check.gates.live, source, time.time())
     return StageReport.of("live", (*rollouts, *series.gates))

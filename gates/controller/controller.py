@@ -22,6 +22,7 @@ from gates.phases import IllegalEvent
 from gates.ports import (
     AuditRow,
     Clock,
+    MetricSource,
     OutcomeStore,
     Recorded,
     Registry,
@@ -71,8 +72,10 @@ class Controller:
         registry: Registry | None,
         outcomes: OutcomeStore | None = None,
         versions: Versions | None = None,
+        metrics: Callable[[str], MetricSource] | None = None,
     ) -> None:
-        """`new_id` names rollouts; a name must never be given twice. `versions` is what the registry knows of them."""
+        """`new_id` names rollouts; a name must never be given twice. `versions` is what the registry knows of them,
+        `metrics` gives the metrics server at a URL."""
         self.started = False
         self.rival = ""
         """The other control plane that acts on this store, "" where none does."""
@@ -90,7 +93,9 @@ class Controller:
         self._unresolved = asyncio.Event()
         self._configuring = asyncio.Lock()
         self._steering = Steering(settings, store, clock, registry is not None)
-        self.promotions = Promotions(self._steering, clock, outcomes, versions, self._model, self._version)
+        self.promotions = Promotions(
+            self._steering, clock, outcomes, versions, self._model, self._version, lambda: self._settings, metrics
+        )
         self._casebook = Casebook(self._steering.book, lambda: self._models)
 
     # its life
@@ -152,7 +157,7 @@ class Controller:
                 loops.create_task(self._resolve_on())
                 loops.create_task(self._lead_on())
                 loops.create_task(self._sample_on())
-                loops.create_task(self.promotions.run(lambda: self._models))
+                loops.create_task(self.promotions.run())
         except* Deposed:
             logger.warning("%s acts on this store by now: this control plane steps back", self.rival)
 

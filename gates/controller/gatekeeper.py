@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gates.controller.book import Book
 from gates.controller.daemonthread import DaemonThread, in_thread
 from gates.controller.people import NoGo, newest_report, no_go, override_row, report_row
-from gates.gathering import judge_offline, judge_production
+from gates.gathering import judge_offline
 from gates.ports import Clock, RegistryError, Versions
-from gates.promotion.production import ProductionFacts
-from gates.promotion.report import Report
-from gates.promotion.series import SeriesGate
+from gates.promotion.report import Report, StageReport
 from gates.settings import ModelSettings
+from gates.verdict import GateResult
 
 HISTORY = 1000
 
@@ -38,14 +39,10 @@ class Gatekeeper:
         await self._pass(model.name, candidate, "; ".join(causes), by, reason, override)
 
     async def certify(
-        self, model: ModelSettings, candidate: str, facts: ProductionFacts, by: str, reason: str, override: bool
+        self, model: ModelSettings, candidate: str, results: Sequence[GateResult], by: str, reason: str, override: bool
     ) -> None:
-        """A person promotes: by what production has shown. Gates over Prometheus are not asked here. Raises NoGo, and
-        StoreError."""
-        gates = [gate for gate in model.promotion.production if not isinstance(gate, SeriesGate)]
-        if not gates:
-            return
-        stage = judge_production(gates, facts, None, self._clock.wall())
+        """A person promotes, and the production gates have said `results`. Raises NoGo, and StoreError."""
+        stage = StageReport.of("production", results)
         report = Report.of(model.name, candidate, "", self._clock.wall(), [stage])
         await self._book.note(report_row(report, by, report.at))
         await self._pass(model.name, candidate, no_go(report, "production"), by, reason, override)

@@ -48,8 +48,8 @@ def figures(observer: Observer) -> Iterator[tuple[RolloutFacts, Mapping[str, flo
     """The figures of each carrying rollout that are worth a curve, by name."""
     for watch in observer.carrying():
         seen = watch.seen
-        values = {f"gate/{result.gate}": result.value for result in seen.results}
-        progress = {f"gate/{result.gate}/toward_pass": result.toward_pass for result in seen.results}
+        values = {f"gate/{result.gate}": result.value for result in seen.verdicts}
+        progress = {f"gate/{result.gate}/toward_pass": result.toward_pass for result in seen.verdicts}
         share = {"ramp_percent": watch.rollout.share_bp / 100, "requests": float(seen.requests)}
         yield facts_of(watch.rollout), {k: v for k, v in {**share, **values, **progress}.items() if v is not None}
 
@@ -68,8 +68,8 @@ def _rollout(watch: Watch, observer: Observer, route: ModelRoute) -> RolloutStat
         elapsed=seen.elapsed,
         requests=seen.requests,
         waiting_for=tuple(_waiting_for(watch)),
-        light=light(seen.results),
-        gates=seen.results,
+        light=light(seen.verdicts),
+        gates=seen.verdicts,
         lanes={lane: _lane(window.lane(lane)) for lane in LANES},
         agreement=_agreement(window.agreement, window.noise),
         shadow_dropped=window.shadow.dropped,

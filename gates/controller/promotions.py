@@ -3,19 +3,20 @@ version."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from gates.controller.daemonthread import DaemonThread
 from gates.controller.gatekeeper import Gatekeeper
+from gates.controller.lookout import Lookout
 from gates.controller.outcomes import Outcomes, Receipt
 from gates.controller.people import approval_row, report_row
 from gates.controller.steering import Steering
 from gates.decision import Command, Decision
-from gates.ports import Clock, OutcomeStore, StoreError, Versions
+from gates.ports import Clock, MetricSource, OutcomeStore, StoreError, Versions
 from gates.promotion.outcomes import Outcome
 from gates.promotion.production import ProductionFacts, Review
 from gates.promotion.report import Report
-from gates.settings import ModelSettings
+from gates.settings import ModelSettings, Settings
 
 
 class Promotions:
@@ -29,13 +30,17 @@ class Promotions:
         versions: Versions | None,
         configured: Callable[[str], ModelSettings],
         resolve: Callable[[str, str], Awaitable[str]],
+        settings: Callable[[], Settings],
+        metrics: Callable[[str], MetricSource] | None,
     ) -> None:
-        """`configured` gives a model's settings, `resolve` the version that a reference names now."""
+        """`configured` gives a model's settings, `resolve` the version that a reference names now, `settings` those in
+        force, `metrics` the metrics server at a URL."""
         self._steering = steering
         self._clock = clock
         self._outcomes = None if outcomes is None else Outcomes(steering, outcomes)
         self._reading = DaemonThread("versions")  # of its own: a model's files take longer than an errand may wait
         self._gatekeeper = Gatekeeper(steering.book, clock, versions, self._reading)
+        self._lookout = Lookout(steering, clock, self._outcomes, settings, metrics)
         self._configured = configured
         self._resolve = resolve
 
@@ -52,7 +57,8 @@ class Promotions:
         settings, rollout = self._configured(model), self._steering.standing.rollouts.get(model)
         if settings.promotion.production and rollout is not None and rollout.carrying:
             facts = await self._kept.facts(model, rollout.candidate)
-            await self._gatekeeper.certify(settings, rollout.candidate, facts, command.by, command.reason, override)
+            results = await self._lookout.judge(settings, facts)
+            await self._gatekeeper.certify(settings, rollout.candidate, results, command.by, command.reason, override)
         return await self._steering.command(model, command)
 
     async def post(self, model: str, outcomes: Sequence[Outcome]) -> Receipt:
@@ -72,23 +78,25 @@ class Promotions:
         self._configured(model)
         version = await self._resolve(model, candidate)
         await self._steering.book.note(approval_row(model, version, review, by, note, self._clock.wall()))
+        if self._outcomes is not None:
+            self._outcomes.news += 1
 
     async def record(self, report: Report, by: str) -> None:
         """Put what gates said on record."""
         self._configured(report.model)
         await self._steering.book.note(report_row(report, by, self._clock.wall()))
 
-    async def judge(self, models: Mapping[str, ModelSettings]) -> None:
-        """Roll back every rollout whose accuracy has dropped beyond doubt."""
-        await self._kept.judge(models)
+    async def look(self) -> None:
+        """Hear what gates over other things than windows say, of each rollout whose turn it is."""
+        await self._lookout.look()
 
-    async def run(self, models: Callable[[], Mapping[str, ModelSettings]]) -> None:
-        """Judge whenever outcomes came, for ever; nothing where none are kept."""
-        if self._outcomes is not None:
-            await self._outcomes.run(models)
+    async def run(self) -> None:
+        """Look, for ever."""
+        await self._lookout.run()
 
     def close(self) -> None:
         self._reading.shutdown(wait=False)
+        self._lookout.close()
         if self._outcomes is not None:
             self._outcomes.close()
 

@@ -29,7 +29,8 @@ Seen = Callable[[Rollout, Command], Inputs]
 def terms_of(model: ModelSettings) -> Terms:
     """What a rollout of the model is judged by. A share that is set by hand is a step of its plan."""
     plan = model.plan if model.percent is None else model.plan.through(model.percent)
-    return Terms(plan, model.gates, model.budget, model.agreement)
+    outside = tuple(each.gate for each in model.promotion.under_way)
+    return Terms(plan, model.gates, model.budget, model.agreement, outside)
 
 
 def is_alias(reference: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import msgspec
@@ -10,11 +12,15 @@ from gates.checks import GateWatch, judge, look
 from gates.controller.workers import LIVE_SECONDS
 from gates.decision import Observation
 from gates.health import champion_health
+from gates.outside import OutsideGate
 from gates.phases import CLIMBING
 from gates.ports import StageClock
 from gates.rollout import Rollout
 from gates.verdict import GateResult
 from proxy.window import Window
+
+FRESH_SECONDS = 30.0
+"""For so long a gate's word from outside stands; then nothing is known of it any more."""
 
 
 class Watch:
@@ -28,16 +34,20 @@ class Watch:
         self.seen = Observation(clock.seconds, age=clock.age)
         self.evidence = msgspec.json.decode(clock.evidence, type=tuple[GateWatch, ...])
         self._epoch = clock.epoch
+        self._heard: dict[OutsideGate, tuple[float, GateResult]] = {}
         self._mark: float | None = None
         self._routed = False
         self._kept = self._state
+        self._listen(-math.inf)
 
     def follow(self, rollout: Rollout) -> None:
         """The rollout moved. A new stage starts without evidence and at second 0."""
         if rollout.carrying and rollout.epoch != self._epoch:
             self.window, self.seen, self.evidence, self._epoch = Window(), Observation(), (), rollout.epoch
             self._mark, self._kept = None, self._state
+            self._heard = {}
         self.rollout = rollout
+        self._listen(-math.inf)
 
     def run(self, now: float, routed: bool) -> None:
         """The stage's age runs from one call to the next (`now` is monotonic) while the phase is climbing; its clock
@@ -50,6 +60,28 @@ class Watch:
         self._mark, self._routed = (now, routed) if climbing else (None, False)
         if climbing:
             self.seen = replace(self.seen, elapsed=self.seen.elapsed + counted, age=self.seen.age + passed)
+        self._listen(now)
+
+    def hear(self, epoch: int, results: Mapping[OutsideGate, GateResult], now: float) -> None:
+        """What gates over other things than windows said, asked in the stage that began at `epoch`: what was asked in
+        an earlier one says nothing about this."""
+        if epoch == self._epoch:
+            self._heard |= {gate: (now, result) for gate, result in results.items()}
+            self._listen(now)
+
+    @property
+    def unheard(self) -> bool:
+        """Whether there is a gate in this stage that nothing has been heard of."""
+        return any(gate not in self._heard for gate in self.rollout.terms.outside_at(self.rollout.position))
+
+    def _listen(self, now: float) -> None:
+        """Take up what was heard of the stage's gates, and is not too old. Of a rollout that has ended, all stays."""
+        if self.rollout.carrying:
+            self._heard = {gate: heard for gate, heard in self._heard.items() if now - heard[0] <= FRESH_SECONDS}
+            gates = self.rollout.terms.outside_at(self.rollout.position)
+            said = tuple(self._heard[gate][1] if gate in self._heard else gate.unheard for gate in gates)
+            if said != self.seen.outside:
+                self.seen = replace(self.seen, outside=said)
 
     def observe(self, window: Window, failed_before: int = 0) -> None:
         """Judge the stage by its window, if that is another than the last. `failed_before` are the clients' requests

@@ -54,7 +54,7 @@ _OUTCOMES = "Penstock outcomes"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowPeriod(Rule):
-    """The candidate has been in shadow for so many seconds, and came out of it by passing."""
+    """The candidate has been in shadow for so many seconds, and was not rolled back there."""
 
     least: float = 3 * DAY
 
@@ -62,9 +62,10 @@ class ShadowPeriod(Rule):
         if not facts.rollout:
             return self.lacking(self.least, "the candidate was never in shadow", _SOURCE)
         told = f"{_days(facts.shadow_seconds)} in shadow: at least {_days(self.least)} asked"
-        if not facts.shadow_ended:
+        enough = facts.shadow_seconds >= self.least
+        if not (enough or facts.shadow_ended):
             return self.result(Verdict.INSUFFICIENT, facts.shadow_seconds, self.least, f"{told}; still there", _SOURCE)
-        verdict = Verdict.PASS if facts.shadow_seconds >= self.least else Verdict.FAIL
+        verdict = Verdict.PASS if enough else Verdict.FAIL
         return self.result(verdict, facts.shadow_seconds, self.least, told, _SOURCE)
 
 

@@ -75,8 +75,8 @@ class Bounds:
 
     @property
     def limit(self) -> float:
-        """The bound that is told; the upper one where there are two."""
-        return self.most if self.most is not None else self.least if self.least is not None else math.inf
+        """The bound that is told: the upper one where there are two, 0 where there is none."""
+        return self.most if self.most is not None else self.least if self.least is not None else 0.0
 
     def holds(self, value: float) -> bool:
         above = self.least is None or value >= self.least

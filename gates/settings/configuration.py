@@ -140,7 +140,8 @@ class ModelKeys(Keys):
     """What may go wrong by chance."""
     promotion: PromotionKeys = written({})
     """The gates before and after the live ones: offline, staging, production, and those over Prometheus. A rollout does
-    not start while its candidate is a NO-GO by the first two."""
+    not start while its candidate is a NO-GO by the first two; the live ones watch it in every stage, as `gates` do, and
+    its bake is not passed without those of production."""
 
     @field_validator("tls")
     @classmethod
@@ -174,6 +175,17 @@ class ModelKeys(Keys):
                 if is_redacted(keys.slice(name), policy):
                     raise contradiction("its values would be told, and they are credentials or to be redacted", name)
         return slices
+
+    @field_validator("promotion")
+    @classmethod
+    def _told_apart(cls, promotion: PromotionKeys, info: ValidationInfo) -> PromotionKeys:
+        """A rollout's gates are told by their names."""
+        named = dict.fromkeys(info.data.get("gates", ()), "gates")
+        for stage, name, _ in promotion.under_way:
+            if name in named:
+                raise contradiction(f"there is such a gate in {named[name]} already: name it otherwise", stage, name)
+            named[name] = f"promotion.{stage}"
+        return promotion
 
     @field_validator("plan")
     @classmethod
@@ -244,6 +256,17 @@ class Configuration(Keys):
     """The Prometheus server that gates with `metric: prometheus` ask, http://host:port."""
     models: dict[kinds.Name, ModelKeys]
     """The models that are served, by their product names."""
+
+    @field_validator("models")
+    @classmethod
+    def _answerable(cls, models: dict[str, ModelKeys], info: ValidationInfo) -> dict[str, ModelKeys]:
+        """A rollout would wait for ever for a gate that nobody can be asked about."""
+        for name, model in models.items():
+            for stage, gate, metric in model.promotion.under_way:
+                if metric == "prometheus" and info.data.get("prometheus", "") is None:
+                    said = "asks Prometheus, and no server is named: add the key prometheus"
+                    raise contradiction(said, name, "promotion", stage, gate)
+        return models
 
     @field_validator("control")
     @classmethod

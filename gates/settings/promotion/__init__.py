@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationInfo, field_validator
 
 from gates.promotion.offline import OfflineGate
-from gates.promotion.production import Accuracy, ProductionGate
+from gates.promotion.production import ProductionGate
 from gates.promotion.remedies import Remedy
 from gates.promotion.report import STAGES
 from gates.promotion.series import SeriesGate
 from gates.promotion.staging import StagingGate
+from gates.promotion.underway import UnderWay, under_way
 from gates.settings import kinds
 from gates.settings.kinds import Keys, contradiction, written
 from gates.settings.promotion.offline import OfflineKeys
@@ -33,9 +35,9 @@ class PromotionGates:
     remedies: tuple[Remedy, ...] = ()
 
     @property
-    def accuracy(self) -> tuple[Accuracy, ...]:
-        """Those that also watch a rollout while it is under way."""
-        return tuple(gate for gate in self.production if isinstance(gate, Accuracy))
+    def under_way(self) -> tuple[UnderWay, ...]:
+        """Those that are judged while a rollout is under way."""
+        return tuple(under_way(self.live, self.production))
 
 
 NO_GATES = PromotionGates()
@@ -66,6 +68,12 @@ class PromotionKeys(Keys):
             if gates[name].severity == "advisory":
                 raise contradiction(f"gate {name} is advisory, and never a NO-GO", name)
         return remedies
+
+    @property
+    def under_way(self) -> Iterator[tuple[str, str, str]]:
+        """(stage, name, metric) of those that are judged while a rollout is under way."""
+        for stage, gates in (("live", self.live), ("production", self.production)):
+            yield from ((stage, name, gate.metric) for name, gate in gates.items())
 
     def gates(self) -> PromotionGates:
         return PromotionGates(

@@ -78,7 +78,8 @@ def test_accuracy_by_arm_is_what_pandas_says_and_a_large_drop_rolls_back(
                 assert moments.count == expected.loc[arm, "count"]
                 assert moments.mean == pytest.approx(expected.loc[arm, "mean"], rel=1e-9)
                 assert moments.squares / (moments.count - 1) == pytest.approx(expected.loc[arm, "var"], rel=1e-9)
-            await started.controller.promotions.judge({MODEL: started.settings.models[0]})
+            await started.controller.promotions.look()
+            await started.controller.tick()
             assert started.phase is (Phase.ROLLED_BACK if rolls_back else Phase.RAMP)
             if rolls_back:
                 assert started.rollout.reason.startswith("gate accuracy: accuracy 8")

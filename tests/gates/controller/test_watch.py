@@ -7,14 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.controller.watch import Watch, requests_in, served_in
+from gates.controller.watch import FRESH_SECONDS, Watch, requests_in, served_in
 from gates.controller.workers import LIVE_SECONDS
+from gates.outside import OutsideGate
 from gates.phases import CLIMBING
 from gates.ports import StageClock
 from gates.rollout import Rollout
+from gates.verdict import Verdict
 from proxy.snapshot import Phase
 from proxy.window import Window, merge
 from tests.control import PLAN, TERMS
+from tests.gates.test_verdict import result
 
 ROLLOUT = Rollout("r1", "m", "40", "42", "ada", TERMS, Phase.RAMP, position=1, begun=3, epoch=5)
 KEPT = StageClock("r1", 5, 4.0)
@@ -131,3 +134,40 @@ def test_requests_are_copies_in_shadow_and_served_answers_later() -> None:
     seen = window(copies=7, served=5, fallbacks=2)
     assert [requests_in(seen, position) for position in range(PLAN.last + 1)] == [7, 5, 5, 5, 5]
     assert served_in(seen) == 5
+
+
+LOSS = OutsideGate("loss", "critical", "at most 2", watches="all", holds="all")
+WATCHED = replace(ROLLOUT, terms=replace(TERMS, outside=(LOSS,)))
+
+
+def said(watch: Watch) -> list[Verdict]:
+    return [one.verdict for one in watch.seen.outside]
+
+
+def test_what_is_heard_stands_for_a_while_and_for_its_stage() -> None:
+    watch = Watch(WATCHED)
+    assert (said(watch), watch.unheard) == ([Verdict.INSUFFICIENT], True)
+    watch.hear(5, {LOSS: result(Verdict.PASS, gate="loss")}, 10.0)
+    watch.run(10.0 + FRESH_SECONDS, routed=True)
+    assert (said(watch), watch.unheard) == ([Verdict.PASS], False)
+    watch.run(10.1 + FRESH_SECONDS, routed=True)
+    assert (said(watch), watch.unheard) == ([Verdict.INSUFFICIENT], True)
+
+
+def test_what_was_asked_in_another_stage_or_by_another_rule_is_not_heard() -> None:
+    watch, passes = Watch(WATCHED), result(Verdict.PASS, gate="loss")
+    watch.hear(4, {LOSS: passes}, 0.0)
+    assert said(watch) == [Verdict.INSUFFICIENT]
+    watch.hear(5, {replace(LOSS, asked="at most 3"): passes}, 0.0)
+    assert said(watch) == [Verdict.INSUFFICIENT]
+    watch.hear(5, {LOSS: passes}, 0.0)
+    watch.follow(replace(WATCHED, position=2, epoch=9))
+    assert said(watch) == [Verdict.INSUFFICIENT]
+
+
+def test_of_an_ended_rollout_what_was_heard_stays() -> None:
+    watch = Watch(WATCHED)
+    watch.hear(5, {LOSS: result(Verdict.FAIL, gate="loss")}, 0.0)
+    watch.follow(replace(WATCHED, phase=Phase.ROLLED_BACK, epoch=9))
+    watch.run(1e6, routed=True)
+    assert said(watch) == [Verdict.FAIL]

@@ -37,7 +37,12 @@ def with_accuracy(candidate: float, champion: float, of: int = 20_000) -> Produc
 
 @pytest.mark.parametrize(
     ("days", "ended", "expected"),
-    [(3.1, True, Verdict.PASS), (2.9, True, Verdict.FAIL), (9, False, Verdict.INSUFFICIENT)],
+    [
+        (3.1, True, Verdict.PASS),
+        (2.9, True, Verdict.FAIL),
+        (9, False, Verdict.PASS),
+        (2.9, False, Verdict.INSUFFICIENT),
+    ],
 )
 def test_shadow_has_to_be_long_enough_and_passed(days: float, ended: bool, expected: Verdict) -> None:
     gate = ShadowPeriod(name="shadow_period", least=3 * DAY)
