@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gates.phases import Event
+from gates.plan import Plan
 from gates.ports import AuditRow
 from gates.terminal import PHASES, plain, words
 
@@ -23,7 +26,7 @@ def events_view(rows: Sequence[AuditRow]) -> RenderableType:
     for row in rows:
         when = datetime.fromtimestamp(row.at).strftime("%m-%d %H:%M:%S")
         style = next((style for phase, style in PHASES.items() if phase == row.phase), "")
-        event, phase = Text(words(plain(row.event))), Text(words(plain(row.phase)), style=style)
+        event, phase = Text(words(plain(row.event))), Text(_phase(row), style=style)
         table.add_row(when, event, phase, Text(plain(row.by)), Text(plain(row.reason)))
     return table
 
@@ -34,5 +37,29 @@ def decision_line(row: AuditRow) -> Text:
     style = next((style for phase, style in PHASES.items() if phase == row.phase), "")
     line = Text.assemble((when, "dim"), f"  {plain(row.model)}  ", (words(plain(row.event)), style))
     if words(row.event) != words(row.phase):
-        line.append(f" -> {words(plain(row.phase))}", style)
+        line.append(f" -> {_phase(row)}", style)
     return line.append(f"  by {plain(row.by)}: {plain(row.reason)}")
+
+
+class _Terms(msgspec.Struct):
+    plan: Plan
+
+
+class _Rollout(msgspec.Struct):
+    terms: _Terms
+
+
+class _Inputs(msgspec.Struct):
+    rollout: _Rollout
+
+
+def _phase(row: AuditRow) -> str:
+    """Where it led to; of a step, to which share."""
+    phase = words(plain(row.phase))
+    if row.event not in (Event.CLIMB, Event.STEP_DOWN):
+        return phase
+    try:
+        plan = msgspec.json.decode(row.inputs, type=_Inputs).rollout.terms.plan
+    except ValueError:  # msgspec's too: a record that another version has made
+        return phase
+    return f"{phase} at {plan.stages[row.position].share_bp / 100:g} %" if row.position <= plan.last else phase

@@ -21,6 +21,8 @@ from proxy.tally import LANES, LaneTally
 from proxy.window import Window, merge
 
 SAMPLE_EVERY = 2.0
+SETTLE_SECONDS = 5.0
+"""After a start, the workers bring all that they have seen since the last process kept their windows."""
 RECENT = 300
 WHOLE = 240
 BAND_ALPHA = 0.05
@@ -76,6 +78,8 @@ class _Track:
     looked: float
     recent: deque[Point] = field(default_factory=lambda: deque(maxlen=RECENT))
     whole: list[Point] = field(default_factory=list)
+    settled: float = 0.0
+    """From when on what is new was seen since the last look, in monotonic seconds."""
     length: float = SAMPLE_EVERY
     """Seconds that a point of the whole covers at the least."""
 
@@ -119,7 +123,11 @@ class History:
         track = self._tracks.get(model)
         if track is None or track.rollout != rollout.id:
             track = self._tracks[model] = _Track(rollout.id, rollout.epoch, stage, now)
+            track.settled = now + SETTLE_SECONDS if rollout.id in observer.restored else now
         if now <= track.looked:
+            return
+        if now < track.settled:
+            track.seen, track.epoch, track.looked = stage, rollout.epoch, now
             return
         lately = _since(observer.ledger.window(model, track.epoch), track.seen)
         if track.epoch != rollout.epoch:  # the end of the last stage, and the beginning of this one

@@ -19,12 +19,16 @@ class Observer:
         self.ledger = Ledger()
         self.workers = Workers()
         self.watches: dict[str, Watch] = {}
+        self.restored: frozenset[str] = frozenset()
+        """The rollouts that were there before this process: workers still have to bring what they saw meanwhile."""
         self._clock = clock
         self._standing = NOWHERE
 
     def restore(self, state: State) -> None:
         """Take up what was kept in the store; windows that are newer here stay."""
         clocks = {clock.rollout: clock for clock in state.clocks}
+        watched = {watch.rollout.id for watch in self.watches.values()}
+        self.restored |= {rollout.id for rollout in state.rollouts} - watched
         for rollout in state.rollouts:
             self.ledger.follow(rollout.model, rollout.begun, Versions(rollout.champion, rollout.candidate))
             known = self.watches.get(rollout.model)

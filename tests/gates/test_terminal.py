@@ -18,6 +18,8 @@ from gates.ports import AuditRow
 from gates.status import AgreementStatus, ControlStatus, LaneStatus, ModelStatus, RolloutStatus, StageStatus
 from gates.verdict import GateResult, Light, Verdict
 from proxy.snapshot import Phase
+from tests.control import MODEL as SERVED
+from tests.control import Desk, in_loop
 
 ERRORS = GateResult("errors", "critical", Verdict.PASS, 0.0002, 0.01, 5000, 1, 1.0, 0.0, "0.02 % errors, 1 of 5000")
 LATENCY = GateResult(
@@ -176,6 +178,19 @@ def test_events() -> None:
     assert heading.split() == ["when", "event", "phase", "by", "why"]
     assert line.split()[2:] == ["roll", "back", "rolled", "back", "maria", "odd", "scores"]
     assert "nothing has happened yet" in text(decisions.events_view([]))
+
+
+@in_loop
+async def test_a_step_is_told_with_its_share() -> None:
+    async with Desk() as desk:
+        worker = desk.worker()
+        await desk.pass_stage(worker)
+        await desk.pass_stage(worker)
+        newest, before, *_ = await desk.controller.events(SERVED, 10)
+    assert "climb -> ramp at 50 %  by controller" in str(decisions.decision_line(newest))
+    assert "ramp at 5 %" in text(decisions.events_view([before]))
+    torn = replace(newest, inputs="{}")
+    assert "climb -> ramp  by controller" in str(decisions.decision_line(torn)), "what another version wrote down"
 
 
 @given(st.floats(0.01, 99.99))

@@ -6,6 +6,7 @@ import { clock, count } from "./format.js";
 
 const MOST = 60;
 const REST = 4000; // between two questions
+const AGAIN = 3; // questions after the last change: a pair is on record a while after it is counted
 
 export class Disagreements {
   #model;
@@ -15,6 +16,7 @@ export class Disagreements {
   #pairs = [];
   #state = "";
   #asked = -Infinity;
+  #left = 0;
   element = this.#section.element;
 
   constructor(model) {
@@ -25,7 +27,8 @@ export class Disagreements {
   async show({ id, agreement, lanes }) {
     const failures = lanes.candidate_shadow?.failures ?? 0;
     const state = `${id} ${agreement.disagreed} ${failures}`;
-    if (state === this.#state || performance.now() - this.#asked < REST) return;
+    if (performance.now() - this.#asked < REST || (state === this.#state && !this.#left)) return;
+    this.#left = state === this.#state ? this.#left - 1 : AGAIN;
     [this.#state, this.#asked] = [state, performance.now()];
     try {
       this.#pairs = await get(`${modelPath(this.#model)}/disagreements?limit=${MOST}`);

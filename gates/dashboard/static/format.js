@@ -43,6 +43,9 @@ export const VERDICTS = {
 };
 export const LIGHTS = { GO: "good", WARNING: "warn", "NO-GO": "bad" };
 
+/** How far a stage is: done, now, ahead; or fell, where the rollout was rolled back in it. */
+export const stateOf = ({ phase, position }, { state }, at) => (phase === "rolled_back" && at === position ? "fell" : state);
+
 /** When the last of the undecided critical gates will have a verdict, in words; "" where nothing is to be said. */
 export function timeToVerdict(rollout) {
   const open = rollout.gates.filter((gate) => gate.verdict === "INSUFFICIENT" && gate.severity === "critical");

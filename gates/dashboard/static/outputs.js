@@ -13,7 +13,7 @@ export class Outputs {
   #more = h("p", { class: "note" });
   #columns = new Map();
   #drawn = -Infinity;
-  #scheme = null;
+  #state = "";
   element = this.#section.element;
 
   constructor() {
@@ -23,10 +23,9 @@ export class Outputs {
   /** `scheme` is what the colours come from. */
   show({ outputs }, scheme) {
     this.element.hidden = !outputs.length;
-    const names = outputs.map(({ column }) => column).join("\n");
-    const same = names === [...this.#columns.keys()].join("\n") && scheme === this.#scheme;
-    if (same && performance.now() - this.#drawn < REST) return;
-    [this.#drawn, this.#scheme] = [performance.now(), scheme];
+    const state = [scheme, ...outputs.map(({ column }) => column)].join("\n");
+    if (state === this.#state && performance.now() - this.#drawn < REST) return;
+    [this.#drawn, this.#state] = [performance.now(), state];
     const drifted = [...outputs].sort((one, other) => (other.psi ?? -1) - (one.psi ?? -1)).slice(0, MOST);
     for (const [name, column] of this.#columns) if (!drifted.some((one) => one.column === name)) this.#drop(name, column);
     drifted.forEach((one) => this.#column(one.column).draw(one));

@@ -1,7 +1,7 @@
 // All models at one glance.
 
 import { fill, h, unseen } from "./dom.js";
-import { count, LIGHTS, PHASES, timeToVerdict, VERDICTS, words } from "./format.js";
+import { count, LIGHTS, PHASES, stateOf, timeToVerdict, VERDICTS, words } from "./format.js";
 
 export class Overview {
   element = h("div", { class: "overview" }, h("h1", {}, "Models"), h("ul", { class: "models" }));
@@ -25,7 +25,7 @@ function glance({ model, champion, candidate, phase, percent, rollout }) {
     light: rollout.light,
     candidate: rollout.candidate,
     gates: rollout.gates.map(({ gate, verdict, severity }) => ({ gate, verdict, severity })),
-    stages: rollout.stages.map(({ name, state }) => ({ name, state })),
+    stages: rollout.stages.map((stage, at) => stateOf(rollout, stage, at)),
     verdict: timeToVerdict(rollout),
     reason: rollout.reason,
     served: rollout.candidate_served,
@@ -43,7 +43,7 @@ function card({ model, champion, candidate, phase, percent, rollout }) {
     h("p", { class: "note" }, about),
     traffic(champion, candidate, percent),
     rollout && [
-      h("p", { class: "dots", "aria-hidden": "true" }, rollout.stages.map(({ state }) => h("span", { class: state }))),
+      h("p", { class: "dots", "aria-hidden": "true" }, rollout.stages.map((state) => h("span", { class: state }))),
       h("div", { class: "row" }, lightOf(rollout, phase), h("span", { class: "note" }, rollout.verdict)),
       h("ul", { class: "chips", "aria-label": "Gates" }, rollout.gates.map(chip)),
       h("p", { class: "note clip" }, outcome(phase, rollout)),

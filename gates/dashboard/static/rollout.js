@@ -1,9 +1,14 @@
 // The parts of a rollout that are words, marks and bars: its stages, its gates, and what this stage has seen.
 
 import { h } from "./dom.js";
-import { count, duration, millis, percent, VERDICTS } from "./format.js";
+import { count, duration, millis, percent, stateOf, VERDICTS } from "./format.js";
 
-const STATES = { done: "done", now: "now", ahead: "to come" };
+const STATES = {
+  done: { told: "done", mark: "✓" },
+  now: { told: "now", mark: "" },
+  ahead: { told: "to come", mark: "" },
+  fell: { told: "ended here", mark: "✗" },
+};
 const LANES = {
   champion: ["champion", "champion"],
   candidate: ["candidate", "candidate"],
@@ -12,13 +17,12 @@ const LANES = {
 };
 
 /** The stages done, the one that it is in or ended in, and those to come. */
-export function climb({ stages, phase, position }) {
-  return h("ol", { class: "climb" }, stages.map((stage, at) => {
-    const fell = phase === "rolled_back" && at === position;
-    const state = fell ? "fell" : stage.state;
-    const told = fell ? "ended here" : STATES[stage.state];
-    return h("li", { class: state, "aria-current": stage.state === "now" ? "step" : null },
-      h("span", { class: "dot", "aria-hidden": "true" }, fell ? "✗" : stage.state === "done" ? "✓" : ""),
+export function climb(rollout) {
+  return h("ol", { class: "climb" }, rollout.stages.map((stage, at) => {
+    const state = stateOf(rollout, stage, at);
+    const { told, mark } = STATES[state];
+    return h("li", { class: state, "aria-current": state === "now" ? "step" : null },
+      h("span", { class: "dot", "aria-hidden": "true" }, mark),
       h("span", { class: "name" }, stage.name), h("small", {}, told),
       h("small", {}, needs(stage)),
     );
@@ -51,7 +55,7 @@ function gateOf(gate, forecast) {
     ),
     evidence(gate),
     h("p", { class: "note" }, gate.reason),
-    gate.verdict === "INSUFFICIENT" && h("p", { class: "note" }, heading(forecast)),
+    gate.verdict === "INSUFFICIENT" && gate.value !== null && h("p", { class: "note" }, heading(forecast)),
   );
 }
 

@@ -57,12 +57,20 @@ function entry(row, open, ontoggle) {
   const seen = JSON.parse(row.inputs || "{}");
   return h("li", { class: KINDS[row.event] ?? "candidate" },
     h("p", { class: "row" },
-      h("strong", {}, words(row.event)),
+      h("strong", {}, words(row.event), h("small", {}, ` ${where(row, seen)}`)),
       h("span", { class: "note" }, `${row.by} · `, h("time", { datetime: new Date(row.at * 1000).toISOString() }, `${day(row.at)} ${clock(row.at)}`)),
     ),
     h("p", {}, row.reason),
     seen.observation && h("details", { open, ontoggle }, h("summary", {}, "What it was decided by"), inputs(row, seen)),
   );
+}
+
+/** Of whom, and of a step to which share. */
+function where({ event, position }, { rollout }) {
+  if (!rollout) return "";
+  const { shadow, steps, bake } = rollout.terms.plan;
+  const stage = ["climb", "step_down"].includes(event) ? [shadow, ...steps, bake][position] : null;
+  return `version ${rollout.candidate}${stage ? `, to ${stage.share_bp / 100} %` : ""}`;
 }
 
 function inputs(row, { observation, rollout, command, window }) {

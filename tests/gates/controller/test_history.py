@@ -64,6 +64,25 @@ async def test_a_point_is_what_came_between_two_looks() -> None:
 
 
 @in_loop
+async def test_what_was_seen_before_this_process_is_no_traffic_of_now() -> None:
+    async with Desk() as first:
+        worker = await routed(first)
+        worker.traffic(100)
+        worker.push()
+    async with first.next() as second:
+        chart = Chart(second)
+        worker.controller = second.controller
+        worker.traffic(9_000)
+        worker.push()
+        for _ in range(3):
+            chart.sample()
+        worker.traffic(20)
+        worker.push()
+        chart.sample()
+        assert [point.champion for point in chart.points] == [0, 20]
+
+
+@in_loop
 async def test_nothing_is_lost_where_one_stage_ends_and_the_next_begins() -> None:
     async with Desk() as desk:
         worker, chart = await routed(desk), Chart(desk)
