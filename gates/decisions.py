@@ -13,7 +13,8 @@ from rich.text import Text
 from gates.phases import Event
 from gates.plan import Plan
 from gates.ports import AuditRow
-from gates.terminal import PHASES, plain, words
+from gates.terminal import PHASES
+from gates.terminal.wording import plain, words
 
 
 def events_view(rows: Sequence[AuditRow]) -> RenderableType:

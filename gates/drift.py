@@ -13,6 +13,8 @@ from proxy.outputs import OutputTally, edges_of
 PARTS = 10
 """Bins of the index: the champion's deciles, as the index is usual in credit scoring."""
 MOST_BARS = 24
+MOVED, DRIFTED = 0.1, 0.25
+"""What the index is above where the outputs have moved, and where they have drifted."""
 FEWEST = 50
 """Values of each arm below which the index tells of chance alone: it is about (bins - 1) (1/n + 1/m) without drift."""
 _SMOOTHING = 0.5

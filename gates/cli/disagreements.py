@@ -68,7 +68,7 @@ def view(pair: Recorded, number: int) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from gates.terminal import CANDIDATE, CHAMPION, plain
+    from gates.terminal.wording import CANDIDATE, CHAMPION, plain
 
     head = Text.assemble((f"{number}. ", "dim"), (plain(pair.finding), "bold"), f"   {_extent(pair)}")
     sent = f"{pair.method} {pair.path}   {pair.request_id}   answered by the {pair.served}   {_when(pair.at)}"

@@ -16,6 +16,7 @@ from gates import terminal
 from gates.client import ControlFailed
 from gates.exits import Exit
 from gates.status import ControlStatus
+from gates.terminal.wording import plain
 
 EVERY_SECONDS = 1.0
 TIMEOUT_SECONDS = 3.0
@@ -103,5 +104,5 @@ def _picture(now: Seen) -> RenderableType:
     view = terminal.overview(now.status)
     if not now.trouble:
         return view
-    told = f" as of {now.age:.0f} s ago: {terminal.plain(now.trouble)}; trying again"
+    told = f" as of {now.age:.0f} s ago: {plain(now.trouble)}; trying again"
     return Group(view, Text(told, style="bold yellow"))

@@ -13,12 +13,14 @@ from rich.text import Text
 
 from gates.outlook import Forecast
 from gates.phases import ENDED
-from gates.status import AgreementStatus, ControlStatus, LaneStatus, ModelStatus, RolloutStatus
+from gates.status import ControlStatus, LaneStatus, ModelStatus, RolloutStatus
+from gates.terminal.answers import answers_compared
+from gates.terminal.wording import CANDIDATE, CHAMPION, duration, milliseconds, plain, words
 from gates.verdict import GateResult, Light, Verdict
 from proxy.snapshot import Phase
 
-CHAMPION = "cyan"
-CANDIDATE = "magenta"
+__all__ = ["model_view", "overview", "workers_view"]
+
 WIDEST = 100
 TRAFFIC_CELLS = 36
 EVIDENCE_CELLS = 12
@@ -91,11 +93,6 @@ def workers_view(status: ControlStatus) -> Text:
     return line
 
 
-def plain(text: str) -> str:
-    """Text from elsewhere, such as a person's reason, without what would steer the terminal."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
-
-
 def _headline(status: ModelStatus) -> Text:
     line = Text.assemble((words(status.phase), PHASES[status.phase]))
     if status.rollout is not None:
@@ -138,7 +135,7 @@ def _outlook(rollout: RolloutStatus) -> list[Table]:
     if rollout.phase in ENDED:
         served = f"the candidate answered {rollout.candidate_served:,} requests of clients"
         return [_line("why", rollout.reason), _line("in all", served)]
-    lines = [_line("so far", f"{_duration(rollout.elapsed)}, {rollout.requests:,} requests in this stage")]
+    lines = [_line("so far", f"{duration(rollout.elapsed)}, {rollout.requests:,} requests in this stage")]
     if rollout.waiting_for:
         lines.append(_line("needs", ", ".join(rollout.waiting_for)))
     lines += [_line("note", note) for note in _notes(rollout)]
@@ -168,7 +165,7 @@ def _line(label: str, text: str) -> Table:
 def _traffic_seen(rollout: RolloutStatus) -> list[RenderableType]:
     if not any(lane.answers for lane in rollout.lanes.values()):
         return [Text("no answers in this stage yet", style="dim")]
-    return [_lanes(rollout.lanes), _agreement(rollout.agreement), *_losses(rollout)]
+    return [_lanes(rollout.lanes), *answers_compared(rollout), *_losses(rollout)]
 
 
 def _lanes(lanes: dict[str, LaneStatus]) -> Table:
@@ -181,28 +178,10 @@ def _lanes(lanes: dict[str, LaneStatus]) -> Table:
         if lane is None or not lane.answers:
             continue
         failed = Text(f"{lane.failures:,}", style="red" if lane.failures else "")
-        table.add_row(Text(label, style), f"{lane.answers:,}", failed, _ms(lane.p50_ms), _ms(lane.p99_ms))
+        table.add_row(
+            Text(label, style), f"{lane.answers:,}", failed, milliseconds(lane.p50_ms), milliseconds(lane.p99_ms)
+        )
     return table
-
-
-def _agreement(agreement: AgreementStatus) -> Text:
-    if agreement.share is None:
-        return Text("no pairs of answers compared yet", style="dim")
-    share = _floor_percent(agreement.share)
-    line = Text.assemble((f"{share} agreement", "bold"), f" over {agreement.compared:,} pairs")
-    if agreement.disagreed:
-        found = sorted(agreement.findings.items(), key=lambda item: -item[1])
-        kinds = ", ".join(f"{plain(kind)} {count:,}" for kind, count in found)
-        line.append(f"; {agreement.disagreed:,} differ: {kinds}")
-    if agreement.coverage is not None and agreement.coverage < 1:
-        reasons = ", ".join(f"{plain(why)} {count:,}" for why, count in sorted(agreement.skipped.items()))
-        line.append(f"; {_floor_percent(agreement.coverage)} of the pairs compared", style="yellow")
-        line.append(f" (not: {reasons})", style="dim")
-    sure = f"\n95 % sure: from {_floor_percent(agreement.low)} to {_floor_percent(agreement.high)}"
-    if agreement.noise is not None:
-        itself = f"{_floor_percent(agreement.noise)} of {agreement.noise_compared:,}"
-        sure += f"; the champion agrees with itself in {itself}"
-    return line.append(sure, style="dim")
 
 
 def _losses(rollout: RolloutStatus) -> list[Text]:
@@ -244,7 +223,7 @@ def _heading(forecast: Forecast) -> str:
     """The time to a verdict, if the traffic and its rates stay what they are."""
     if forecast.requests is None:
         return "no verdict in sight at these rates"
-    when = "" if forecast.seconds is None else f", {_duration(forecast.seconds)} at this traffic"
+    when = "" if forecast.seconds is None else f", {duration(forecast.seconds)} at this traffic"
     return f"{forecast.verdict} in about {forecast.requests:,} requests{when}"
 
 
@@ -268,28 +247,3 @@ def _evidence(gate: GateResult) -> Text:
 def _cells(part: float) -> int:
     """Full only where nothing is lacking."""
     return EVIDENCE_CELLS if part >= 1 else min(round(part * EVIDENCE_CELLS), EVIDENCE_CELLS - 1)
-
-
-def words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _floor_percent(share: float) -> str:
-    """Rounded down, so that 100 % means all."""
-    return f"{int(share * 10_000) / 100:.2f} %"
-
-
-def _ms(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.1f} ms" if value < 100 else f"{value:,.0f} ms"
-
-
-def _duration(seconds: float) -> str:
-    whole = int(seconds)
-    days, hours, minutes = whole // 86_400, whole // 3600 % 24, whole // 60 % 60
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

@@ -1,0 +1,36 @@
+"""How single things are written in a terminal."""
+
+from __future__ import annotations
+
+CHAMPION = "cyan"
+CANDIDATE = "magenta"
+
+
+def plain(text: str) -> str:
+    """Text from elsewhere, such as a person's reason, without what would steer the terminal."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def floor_percent(share: float) -> str:
+    """Rounded down, so that 100 % means all."""
+    return f"{int(share * 10_000) / 100:.2f} %"
+
+
+def milliseconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f} ms" if value < 100 else f"{value:,.0f} ms"
+
+
+def duration(seconds: float) -> str:
+    whole = int(seconds)
+    days, hours, minutes = whole // 86_400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
