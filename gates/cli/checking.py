@@ -198,14 +198,14 @@ def conclude(report: Report, telling: Telling) -> Exit:
     require("--format", telling.format, FORMATS)
     if telling.output is not None:
         _keep(report, telling.output)
-    if telling.format == "text":
+    if telling.printed == "text":
         from rich.console import Console
 
         from gates.promotion.text import as_text
 
         Console().print(as_text(report))
     else:
-        sys.stdout.write(_written(report, telling.format))
+        sys.stdout.write(_written(report, telling.printed))
     if not telling.strict and report.light is not Light.GO:
         print(f"penstock: {report.light}, and exit status 0, as --strict was not asked for", file=sys.stderr)
     return _EXITS[report.light] if telling.strict else Exit.GO

@@ -32,6 +32,7 @@ def load(path: Path) -> Settings:
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="It is made where it is not there.")] = CONFIG.parent,
+    json: Json = False,
 ) -> None:
     """Write a configuration to begin with: every key, commented, the gate files, and their schemas for your editor.
 
@@ -52,6 +53,9 @@ def init(
     except OSError as error:
         raise Failure(f"{folder}: {error.strerror}", Exit.UNAVAILABLE) from None
     begun = folder / CONFIG.name
+    if json:
+        print_json({"configuration": str(begun), "files": [str(file) for file in files]})
+        return
     print(f"wrote {begun}: name your servers there, then check it: penstock config validate {begun}")
 
 

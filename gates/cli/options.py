@@ -73,7 +73,13 @@ class Telling:
     format: Annotated[str, typer.Option(metavar="FORMAT", help="What to print: text, json, markdown or junit.")] = (
         "text"
     )
+    json: Json = False
     output: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Keep the report, too; .json, .md, .xml (JUnit) or .txt tells the format."),
     ] = None
+
+    @property
+    def printed(self) -> str:
+        """The format; `--json` is the short way to that one."""
+        return "json" if self.json else self.format

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gates.cli.audit import Store, pages, reading
-from gates.cli.options import CONFIG, Config
+from gates.cli.options import CONFIG, Config, Json
 from gates.exits import Exit, Failure
 
 if TYPE_CHECKING:
+    from gates.controller.monthly import Report
     from gates.ports import AuditRow
+
+FORMATS = ("markdown", "html", "json")
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -33,7 +36,8 @@ def report(
     month: Annotated[
         str | None, typer.Option(metavar="YYYY-MM", show_default="the present one", help="Which month, in UTC.")
     ] = None,
-    format: Annotated[str, typer.Option(metavar="FORMAT", help="markdown or html.")] = "markdown",
+    format: Annotated[str, typer.Option(metavar="FORMAT", help="markdown, html or json.")] = "markdown",
+    json: Json = False,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to, in place of the terminal.")] = None,
     config: Config = CONFIG,
     store: Store = None,
@@ -46,17 +50,16 @@ def report(
     \b
       penstock report --month 2026-11 --format html --output november.html
     """
-    from gates.controller.monthly import Month, markdown
+    from gates.controller.monthly import Month, Report
 
-    if format not in ("markdown", "html"):
-        raise Failure(f"--format {format}: expected markdown or html", Exit.USAGE)
+    if format not in FORMATS:
+        raise Failure(f"--format {format}: expected {', '.join(FORMATS)}", Exit.USAGE)
     try:
         wanted = Month.of(month or f"{datetime.now(UTC):%Y-%m}")
     except ValueError:
         raise Failure(f"--month {month}: expected a year and a month, such as 2026-11", Exit.USAGE) from None
     rows, head = _trail(config, store)
-    text = markdown(rows, wanted, head)
-    written = text if format == "markdown" else _page(text, f"Model rollouts in {wanted.name}")
+    written = _written(Report.of(rows, wanted, head), "json" if json else format)
     if output is None:
         print(written, end="")
         return
@@ -82,7 +85,21 @@ def _trail(config: Path, store: str | None) -> tuple[list[AuditRow], str]:
     return rows, head
 
 
-def _page(text: str, title: str) -> str:
+def _written(report: Report, format: str) -> str:
+    import msgspec
+
+    from gates.controller.monthly import markdown
+
+    match format:
+        case "json":
+            return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"
+        case "html":
+            return _page(markdown(report), report.month)
+    return markdown(report)
+
+
+def _page(text: str, month: str) -> str:
     from markdown_it import MarkdownIt
 
+    title = f"Model rollouts in {month}"
     return PAGE.format(title=title, body=MarkdownIt("commonmark", {"html": False}).enable("table").render(text))

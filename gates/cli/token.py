@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gates.cli.asking import print_json
+from gates.cli.options import Json
 from gates.exits import Exit, Failure
 
 app = typer.Typer(help="Make tokens for the control port.", rich_markup_mode=None)
@@ -16,6 +18,7 @@ app = typer.Typer(help="Make tokens for the control port.", rich_markup_mode=Non
 def new(
     name: Annotated[str, typer.Option(metavar="NAME", help="Whose it is to be.")] = "NAME",
     role: Annotated[str, typer.Option(metavar="ROLE", help="What it is to allow.")] = "viewer",
+    json: Json = False,
 ) -> None:
     """Make a token: the token goes to standard output, what the configuration keeps of it to standard error.
 
@@ -28,6 +31,9 @@ def new(
     if role not in set(Role):
         raise Failure(f"--role: there is no role {role!r}; there are: {', '.join(Role)}", Exit.USAGE)
     token = make()
+    if json:
+        print_json({"token": token, "entry": {"name": name, "role": role, "hash": hash_of(token)}})
+        return
     print(token)
     sys.stdout.flush()
     entry = f"- {{name: {name}, role: {role}, hash: {hash_of(token)!r}}}".replace("'", '"')
@@ -35,7 +41,7 @@ def new(
 
 
 @app.command("hash")
-def hash_() -> None:
+def hash_(json: Json = False) -> None:
     """Print the hash of a token that is read from standard input.
 
     \b
@@ -44,6 +50,10 @@ def hash_() -> None:
     from gates.adapters.tokens import TokenUnusable, hash_of
 
     try:
-        print(hash_of(sys.stdin.read().strip()))
+        found = hash_of(sys.stdin.read().strip())
     except TokenUnusable as error:
         raise Failure(str(error), Exit.USAGE) from None
+    if json:
+        print_json({"hash": found})
+    else:
+        print(found)

@@ -4,7 +4,7 @@ where somebody went on against the gates."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -34,69 +34,139 @@ class Month:
         return self.first <= row.at < self.end
 
 
-def markdown(rows: Iterable[AuditRow], month: Month, head: str) -> str:
-    """`rows` oldest first, the whole trail; `head` is the hash of its end, by which the report can be held to it."""
-    within = [row for row in rows if month.holds(row)]
-    steps = list(steps_of(within))
-    lines = [f"# Model rollouts in {month.name}", "", *_summary(within, steps), ""]
-    for model in sorted({row.model for row in within}):
-        lines += [f"## {_cell(model)}", "", *_rollouts([s for s in steps if s.row.model == model])]
-        lines += _others([row for row in within if row.model == model])
-    return "\n".join(
-        [*lines, f"_From the audit trail, {len(within)} rows of the month; the trail's head is `{head}`._", ""]
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A rollout of the month; `began` is None where that was earlier, `ended` where it goes on. Times are wall time."""
+
+    candidate: str
+    champion: str
+    began: float | None
+    ended: float | None
+    came_to: str
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What stands beside the rollouts: a review, a check of gates, a way back."""
+
+    at: float
+    event: str
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One model's month."""
+
+    model: str
+    rollouts: tuple[Trial, ...]
+    others: tuple[Told, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`head` is the hash of the trail's end, by which the report can be held to it; `rows` are those of the month."""
+
+    month: str
+    counts: dict[str, int]
+    models: tuple[Account, ...]
+    rows: int
+    head: str
+
+    @classmethod
+    def of(cls, trail: Iterable[AuditRow], month: Month, head: str) -> Report:
+        """`trail` is the whole of it, oldest first."""
+        rows = [row for row in trail if month.holds(row)]
+        steps = list(steps_of(rows))
+        models = sorted({row.model for row in rows})
+        return cls(month.name, _counts(rows, steps), tuple(_account(m, rows, steps) for m in models), len(rows), head)
+
+
+def _counts(rows: Sequence[AuditRow], steps: Sequence[Step]) -> dict[str, int]:
+    events = Counter(row.event for row in rows)
+    return {
+        "started": events[Event.START],
+        "promoted": events[Event.PROMOTE],
+        "rolled_back": events[Event.ROLL_BACK],
+        "rolled_back_by_a_gate": sum(s.decision.event is Event.ROLL_BACK and _by_gate(s) for s in steps),
+        "reverted": events[REVERT],
+        "gates_checked": events[GATE],
+        "overridden": events[OVERRIDE],
+        "reviewed": events[APPROVE],
+    }
+
+
+def _account(model: str, rows: Sequence[AuditRow], steps: Sequence[Step]) -> Account:
+    mine = [step for step in steps if step.row.model == model]
+    rollouts = dict.fromkeys(step.decision.rollout.id for step in mine)
+    told = [row for row in rows if row.model == model and row.event in (APPROVE, GATE, OVERRIDE, REVERT, "configure")]
+    return Account(
+        model,
+        tuple(_trial([step for step in mine if step.decision.rollout.id == rollout]) for rollout in rollouts),
+        tuple(Told(row.at, row.event, row.by, row.reason) for row in told),
     )
 
 
-def _summary(rows: Sequence[AuditRow], steps: Sequence[Step]) -> Iterator[str]:
-    events = Counter(row.event for row in rows)
-    by_gate = sum(step.decision.event is Event.ROLL_BACK and _by_gate(step) for step in steps)
-    yield from ("| | |", "|---|---:|")
-    yield f"| rollouts started | {events[Event.START]} |"
-    yield f"| promoted | {events[Event.PROMOTE]} |"
-    yield f"| rolled back | {events[Event.ROLL_BACK]}, {by_gate} of them by a gate |"
-    yield f"| taken back to an earlier version | {events[REVERT]} |"
-    yield f"| gates checked before a rollout or promotion | {events[GATE]} |"
-    yield f"| gone on against the gates | {events[OVERRIDE]} |"
-    yield f"| reviews by people | {events[APPROVE]} |"
-
-
-def _rollouts(steps: Sequence[Step]) -> Iterator[str]:
-    if not steps:
-        return
-    yield from ("| candidate | champion | began | ended | came to | by | why |", "|---|---|---|---|---|---|---|")
-    for rollout in dict.fromkeys(step.decision.rollout.id for step in steps):
-        mine = [step for step in steps if step.decision.rollout.id == rollout]
-        last, after = mine[-1].row, mine[-1].decision.rollout
-        began = next((_when(s.row) for s in mine if s.decision.event is Event.START), "earlier")
-        ended = _when(last) if after.phase in ENDED else "not yet"
-        cells = (
-            after.candidate,
-            after.champion,
-            began,
-            ended,
-            str(after.phase).replace("_", " "),
-            last.by,
-            last.reason,
-        )
-        yield f"| {' | '.join(map(_cell, cells))} |"
-    yield ""
-
-
-def _others(rows: Sequence[AuditRow]) -> Iterator[str]:
-    """What stands beside the decisions."""
-    told = [row for row in rows if row.event in (APPROVE, GATE, OVERRIDE, REVERT, "configure")]
-    for row in told:
-        yield f"- {_when(row)}: **{row.event}** by {_cell(row.by)}: {_cell(row.reason)}"
-    if told:
-        yield ""
+def _trial(steps: Sequence[Step]) -> Trial:
+    last, after = steps[-1].row, steps[-1].decision.rollout
+    return Trial(
+        after.candidate,
+        after.champion,
+        began=next((step.row.at for step in steps if step.decision.event is Event.START), None),
+        ended=last.at if after.phase in ENDED else None,
+        came_to=after.phase,
+        by=last.by,
+        why=last.reason,
+    )
 
 
 def _by_gate(step: Step) -> bool:
     return bool(step.decision.rollout.gate) or step.row.by.startswith("gate ")
 
 
-def _when(row: AuditRow) -> str:
-    return f"{datetime.fromtimestamp(row.at, UTC):%Y-%m-%d %H:%M}"
+def markdown(report: Report) -> str:
+    lines = [f"# Model rollouts in {report.month}", "", *_summary(report.counts), ""]
+    for account in report.models:
+        lines += [f"## {_cell(account.model)}", "", *_rollouts(account.rollouts), *_others(account.others)]
+    source = f"_From the audit trail, {report.rows} rows of the month; the trail's head is `{report.head}`._"
+    return "\n".join([*lines, source, ""])
+
+
+def _summary(counts: Mapping[str, int]) -> Iterator[str]:
+    yield from ("| | |", "|---|---:|")
+    yield f"| rollouts started | {counts['started']} |"
+    yield f"| promoted | {counts['promoted']} |"
+    yield f"| rolled back | {counts['rolled_back']}, {counts['rolled_back_by_a_gate']} of them by a gate |"
+    yield f"| taken back to an earlier version | {counts['reverted']} |"
+    yield f"| gates checked before a rollout or promotion | {counts['gates_checked']} |"
+    yield f"| gone on against the gates | {counts['overridden']} |"
+    yield f"| reviews by people | {counts['reviewed']} |"
+
+
+def _rollouts(trials: Sequence[Trial]) -> Iterator[str]:
+    if not trials:
+        return
+    yield from ("| candidate | champion | began | ended | came to | by | why |", "|---|---|---|---|---|---|---|")
+    for trial in trials:
+        began, ended = _when(trial.began, "earlier"), _when(trial.ended, "not yet")
+        came_to = trial.came_to.replace("_", " ")
+        cells = (trial.candidate, trial.champion, began, ended, came_to, trial.by, trial.why)
+        yield f"| {' | '.join(map(_cell, cells))} |"
+    yield ""
+
+
+def _others(told: Sequence[Told]) -> Iterator[str]:
+    for one in told:
+        yield f"- {_when(one.at)}: **{one.event}** by {_cell(one.by)}: {_cell(one.why)}"
+    if told:
+        yield ""
+
+
+def _when(at: float | None, otherwise: str = "") -> str:
+    return otherwise if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
 
 
 def _cell(text: str) -> str:

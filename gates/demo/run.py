@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,6 +36,8 @@ def run(*, keep: bool, directory: Path | None, summary: Path) -> int:
     `directory` (made afresh) holds everything that the demo writes, and stays: stores, logs, configuration. With `keep`
     all goes on running, addresses printed, until Ctrl-C, which then is no interruption."""
     console = Console()
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what was started is stopped
+        signal.signal(sign, signal.default_int_handler)
     try:
         return _run(console, keep, _fresh(directory or DIRECTORY), summary)
     except KeyboardInterrupt:

@@ -200,10 +200,10 @@ def test_the_connection_is_lost_and_found(demo: Demo, people: str, desk: Browser
     page.close()
 
 
-def test_ctrl_c_is_its_end_and_leaves_nothing_running(demo: Demo) -> None:
+def test_it_ends_when_it_is_told_to_and_leaves_nothing_running(demo: Demo) -> None:
     family = psutil.Process(demo.process.pid).children(recursive=True)
     assert len(family) > 5, "the supervisor, the control plane, two workers and three servers at the least"
-    demo.process.send_signal(signal.SIGINT)
+    demo.process.send_signal(signal.SIGTERM)
     assert demo.process.wait(120) == 0, demo.said
     assert not [process for process in family if process.is_running()]
 

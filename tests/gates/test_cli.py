@@ -20,6 +20,7 @@ import pytest
 import typer
 
 import proxy
+from gates.adapters.tokens import hash_of
 from gates.cli import app, run
 from gates.cli.processes import snapshot_cache
 from gates.cli.watching import Seen, looks
@@ -104,11 +105,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"penstock {proxy.__version__}\n"
 
 
-# Processes, whose output is a log; and commands whose output is one value, or JSON anyway.
-WITHOUT_JSON = {
-    *("serve", "control", "proxy", "demo"),
-    *("config init", "config schema", "audit export", "token new", "token hash"),
-}
+# Processes, whose output is a log; and commands whose output is JSON anyway.
+WITHOUT_JSON = {"serve", "control", "proxy", "demo", "config schema", "audit export"}
 
 
 def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, set[str]]]:
@@ -121,8 +119,22 @@ def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, set[
 
 
 def test_every_command_that_answers_can_answer_in_json() -> None:
-    lacking = {name for name, options in leaves(typer.main.get_command(app)) if not options & {"--json", "--format"}}
+    lacking = {name for name, options in leaves(typer.main.get_command(app)) if "--json" not in options}
     assert lacking == WITHOUT_JSON
+
+
+def test_a_token_and_its_hash_are_json_for_programs(tmp_path: Path) -> None:
+    made = called("token", "new", "--name", "ada", "--role", "operator", "--json", cwd=tmp_path)
+    told = json.loads(made.stdout)
+    assert (told["entry"]["name"], told["entry"]["role"], made.stderr) == ("ada", "operator", "")
+    assert told["entry"]["hash"] == hash_of(told["token"])
+
+
+def test_what_was_begun_is_told_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "init", str(tmp_path / "config"), "--json"]) == Exit.GO
+    told = json.loads(capsys.readouterr().out)
+    assert told["configuration"] in told["files"]
+    assert all(Path(file).is_file() for file in told["files"])
 
 
 # exit statuses

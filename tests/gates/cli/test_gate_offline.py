@@ -193,6 +193,8 @@ def test_every_format_holds_the_verdict(registry: Registry, tmp_path: Path, capf
     }.items():
         check(registry, registry.worse, "--format", format)
         assert held in capfd.readouterr().out
+    check(registry, registry.worse, "--json")
+    assert '"light": "NO-GO"' in capfd.readouterr().out
     for name in ("report.json", "report.md", "report.xml", "report.txt"):
         check(registry, registry.worse, "--output", str(tmp_path / name))
         assert "accuracy" in (tmp_path / name).read_text()

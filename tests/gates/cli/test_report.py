@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -67,6 +68,17 @@ def test_as_a_page_it_holds_no_markup_of_others(store: str, tmp_path: Path) -> N
     assert "<td>43</td>" in page
     assert "odd | scores &lt;b&gt;" in page or "odd | scores &lt;b>" in page
     assert "<b>" not in page
+
+
+def test_for_programs_it_is_json(store: str, capfd: Any) -> None:
+    assert run(["report", "--month", "2026-11", "--store", store, "--json"]) == Exit.GO
+    report = json.loads(capfd.readouterr().out)
+    assert (report["counts"]["started"], report["counts"]["promoted"], report["counts"]["reverted"]) == (1, 1, 1)
+    (model,) = report["models"]
+    (trial,) = model["rollouts"]
+    assert (trial["candidate"], trial["came_to"], trial["by"]) == ("42", "promoted", "bo")
+    assert trial["began"] == trial["ended"] == NOVEMBER + 86_400
+    assert [told["event"] for told in model["others"]] == ["approve", "revert"]
 
 
 def test_a_month_in_which_nothing_happened_is_told_as_such(store: str, capfd: Any) -> None:
