@@ -74,6 +74,7 @@ MATRIX: Mapping[str, Roles | None] = {
     "GET /api/models/{model}/events": READ,
     "GET /api/models/{model}/history": READ,
     "GET /api/models/{model}/disagreements": PEOPLE,
+    "GET /api/models/{model}/policy": READ,
     "GET /api/models/{model}/production": READ,
     "POST /api/models/{model}/approvals": REVIEW,
     "POST /api/models/{model}/reports": REPORT,

@@ -15,6 +15,7 @@ from gates.api.operations import Operation, mount
 from gates.api.outcomes import Outcomes
 from gates.api.pages import Pages
 from gates.api.people import People
+from gates.api.policy import Policies
 from gates.api.refusals import HANDLERS, Refusal
 from gates.api.session import Session
 from gates.api.telling import Telling
@@ -51,6 +52,7 @@ def _operations(
         *Pages().operations(),
         *people.operations(),
         *Outcomes(controller).operations(),
+        *Policies(controller).operations(),
         *Live(controller, people.look).operations(),
         *Workers(controller).operations(),
         *Files(reloader).operations(),

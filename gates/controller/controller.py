@@ -32,7 +32,7 @@ from gates.ports import (
     StoreError,
     Versions,
 )
-from gates.settings import ModelSettings, Settings
+from gates.settings import ModelSettings, Policy, Settings
 from gates.status import ControlStatus, ModelStatus
 from proxy.push import Push
 from proxy.snapshot import ModelRoute, Snapshot
@@ -303,6 +303,10 @@ class Controller:
         if model is not None:
             self._model(model)
         return [row for row in await self._steering.book.history(model, limit) if row.generation >= since]
+
+    def policy(self, model: str) -> Policy | None:
+        """What callers make of the model's answers, None where nothing is configured. Raises UnknownModel."""
+        return self._model(model).policy
 
     @property
     def model_names(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from gates.settings.difference import flat
 from gates.settings.explanation import explain
 from gates.settings.matching import ambiguities
 from gates.settings.notation import Address
+from gates.settings.policy import Policy
 from gates.settings.problems import Problem, SettingsError, Source
 from gates.settings.promotion import NO_GATES, PromotionGates
 from gates.settings.tls import DataPortTls
@@ -43,6 +44,7 @@ __all__ = [
     "DataPortTls",
     "MlflowSettings",
     "ModelSettings",
+    "Policy",
     "Problem",
     "PromotionGates",
     "Settings",
@@ -95,6 +97,7 @@ class ModelSettings:
     record: RecordPolicy = field(default_factory=RecordPolicy)
     retention: float = 30 * 86_400.0
     slices: tuple[Slice, ...] = ()
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +222,7 @@ def _model(name: str, keys: ModelKeys, folder: Path) -> ModelSettings:
         max_body=keys.max_body,
         buffer=keys.buffer,
         shadow=keys.shadow.policy(),
-        agreement=keys.agreement.spec(),
+        agreement=keys.agreement.spec(keys.policy.thresholds if keys.policy else {}),
         plan=keys.plan.plan(),
         gates=tuple(_sized(gate.gate(gate_name), slices) for gate_name, gate in keys.gates.items()),
         budget=keys.budget.budget(),
@@ -233,4 +236,5 @@ def _model(name: str, keys: ModelKeys, folder: Path) -> ModelSettings:
         record=keys.agreement.disagreements.policy(),
         retention=keys.agreement.disagreements.retention,
         slices=slices,
+        policy=keys.policy.policy() if keys.policy else None,
     )

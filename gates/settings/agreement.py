@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -67,8 +68,9 @@ class AgreementKeys(Keys):
     """How far apart two numbers may be."""
     classes: list[kinds.Title] = written([])
     """With kind label: the labels of a vector of probabilities, in its order; the most probable one is compared."""
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """With kind probability: two probabilities on two sides of it are two decisions."""
+    threshold: kinds.Threshold = 0.5
+    """With kind probability: two probabilities on two sides of it are two decisions. A name is that of one of the
+    policy's thresholds, and moves with it."""
     top_k: Annotated[int, Field(ge=1)] = 10
     """How many places of a ranking, or neighbours of an embedding within its batch, are compared."""
     min_overlap: Annotated[float, Field(ge=0, le=1)] = 0.8
@@ -100,7 +102,8 @@ class AgreementKeys(Keys):
             raise contradiction("expected each class once")
         return classes
 
-    def spec(self) -> AgreementSpec:
+    def spec(self, thresholds: Mapping[str, float]) -> AgreementSpec:
+        """`thresholds` are the policy's."""
         return AgreementSpec(
             relative=self.tolerance.relative,
             absolute=self.tolerance.absolute,
@@ -111,7 +114,7 @@ class AgreementKeys(Keys):
             ignore=tuple(self.ignore),
             precision=self.tolerance.precision,
             classes=tuple(self.classes),
-            threshold=self.threshold,
+            threshold=self.threshold if isinstance(self.threshold, float) else thresholds[self.threshold],
             top_k=self.top_k,
             min_overlap=self.min_overlap,
             min_correlation=self.min_correlation,

@@ -19,6 +19,7 @@ from gates.settings.alerts import AlertKeys
 from gates.settings.kinds import Keys, contradiction, written
 from gates.settings.matching import MatchKeys
 from gates.settings.notation import Address
+from gates.settings.policy import PolicyKeys
 from gates.settings.promotion import PromotionKeys
 from gates.settings.slicing import SliceKeys, is_redacted
 from gates.settings.tls import DataPortTlsKeys, UpstreamTlsKeys
@@ -127,6 +128,8 @@ class ModelKeys(Keys):
     """How the servers are asked whether they are well. Without it, they are only passed over while they fail."""
     shadow: ShadowKeys = written({})
     """Copies of requests, to the version that does not serve them."""
+    policy: PolicyKeys | None = None
+    """What callers make of the answers, apart from the model: they ask for it at /api/models/{model}/policy."""
     agreement: AgreementKeys = written({})
     """How the candidate's answers are compared with the champion's."""
     slices: Annotated[dict[kinds.Name, SliceKeys], Field(max_length=8)] = written({})
@@ -165,6 +168,21 @@ class ModelKeys(Keys):
         if info.data.get("champion") == version:
             raise contradiction(f"version {version} is the champion already")
         return version
+
+    @field_validator("agreement")
+    @classmethod
+    def _deciding(cls, agreement: AgreementKeys, info: ValidationInfo) -> AgreementKeys:
+        """A threshold that is named is one of the policy's, and a probability."""
+        threshold, policy = agreement.threshold, info.data.get("policy")
+        if isinstance(threshold, str) and "policy" in info.data:
+            known = policy.thresholds if policy else {}
+            if threshold not in known:
+                raise contradiction(
+                    f"the policy has no threshold {threshold}; it has: {', '.join(known) or 'none'}", "threshold"
+                )
+            if not 0 < known[threshold] < 1:
+                raise contradiction(f"{threshold} is {known[threshold]:g}, and no probability", "threshold")
+        return agreement
 
     @field_validator("slices")
     @classmethod

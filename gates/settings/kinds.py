@@ -82,6 +82,13 @@ LargestShare = Annotated[float, PlainValidator(notation.largest_share), _text(no
 SmallestShare = Annotated[float, PlainValidator(notation.smallest_share), _text(notation.SHARE)]
 Part = Annotated[float, PlainValidator(notation.part), _text(notation.SHARE)]
 Margin = Annotated[float, PlainValidator(notation.margin), _text(notation.SHARE)]
+Threshold = Annotated[
+    float | str,
+    PlainValidator(notation.threshold),
+    WithJsonSchema(
+        {"type": ["number", "string"], "pattern": notation.NAME, "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+    ),
+]
 Quantile = Annotated[float, PlainValidator(notation.quantile), _text(notation.QUANTILE)]
 
 ListenAddress = Annotated[notation.Address, PlainValidator(notation.address), _text(notation.ADDRESS)]

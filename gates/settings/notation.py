@@ -140,6 +140,15 @@ def margin(value: object) -> float:
     return float(Decimal(value.rstrip("% ")) / 100)
 
 
+def threshold(value: object) -> float | str:
+    """0.5, or the name of one of the policy's."""
+    if isinstance(value, str):
+        return name(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise _expected("more than 0 and less than 1, or the name of a policy's threshold", value)
+    return float(value)
+
+
 def quantile(value: object) -> float:
     """0.99, of `p99`; nothing below the median."""
     if not isinstance(value, str) or not re.fullmatch(QUANTILE, value):

@@ -53,6 +53,13 @@ def test_the_tutorials_files_are_sound(tmp_path: Path) -> None:
     assert [step.share_bp for step in model.plan.steps] == [1_000, 5_000, 10_000]
 
 
+def test_the_policy_of_the_page_on_promotion_is_sound(tmp_path: Path) -> None:
+    (configuration,) = blocks("promotion.md", "yaml")
+    (tmp_path / "penstock.yaml").write_text(configuration)
+    (model,) = load(tmp_path / "penstock.yaml").models
+    assert model.agreement.threshold == 0.7
+
+
 @pytest.mark.parametrize("number", range(len(blocks("how-to.md", "yaml"))))
 def test_the_sections_of_the_how_to_are_sound(tmp_path: Path, number: int) -> None:
     section = blocks("how-to.md", "yaml")[number]

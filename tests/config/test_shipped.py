@@ -34,6 +34,7 @@ def test_it_needs_nothing_but_two_model_servers() -> None:
 
 def test_its_commented_lines_work_as_well(tmp_path: Path) -> None:
     text = re.sub(r"(?m)^# (mlflow:|  tracking_uri:|  experiment:)", r"\1", SHIPPED.read_text())
+    text = re.sub(r"(?m)^    # (policy:|  version:|  thresholds:|  rules:)", r"    \1", text)
     text = re.sub(r"(?m)# (max_bad_answers:|deadline:|promotion:|prometheus:|model_versions:)", r"\1", text)
     gates = re.sub(r"(?m)^# (tail:|users:|alone:|slower:|  )", r"\1", (CONFIG / "gates" / "default.yaml").read_text())
     (tmp_path / "gates").mkdir()
@@ -45,6 +46,7 @@ def test_its_commented_lines_work_as_well(tmp_path: Path) -> None:
     assert settings.mlflow is not None
     assert settings.mlflow.experiment == "penstock"
     assert settings.prometheus == "http://127.0.0.1:9090"
+    assert settings.models[0].policy is not None
     assert "lift" in {gate.name for gate in settings.models[0].promotion.production}
     *_, tail, users, alone, slower = settings.models[0].gates
     assert tail == Gate("tail", "latency", 1.0, 0.999, "advisory", scope="ramp", min_requests=1000)
