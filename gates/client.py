@@ -60,7 +60,7 @@ class ControlClient:
         return self._get(f"{path}?since={since}&limit={limit}", tuple[AuditRow, ...])
 
     def disagreements(self, name: str, rollout: str = "", finding: str = "") -> tuple[Recorded, ...]:
-        """The pairs on record of a rollout, the newest where none is named; the most severe first."""
+        """The pairs on record of a rollout, the newest where none is named; the worst of each finding first."""
         wanted = {key: value for key, value in (("rollout", rollout), ("finding", finding)) if value}
         query = f"?{urlencode(wanted)}" if wanted else ""
         return self._get(f"{_path(name)}/disagreements{query}", tuple[Recorded, ...])

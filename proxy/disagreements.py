@@ -19,6 +19,8 @@ from proxy.routing import Variant, lot_of
 from proxy.snapshot import MOST_ON_RECORD, ModelRoute
 
 _LONGEST_NAME = 400
+NO_ANSWER = Answer(0, [], b"")
+"""Stands for the answer of a candidate that gave none, or none that was whole; the finding tells why."""
 
 
 class AnswerOnRecord(msgspec.Struct, frozen=True):
@@ -30,7 +32,7 @@ class AnswerOnRecord(msgspec.Struct, frozen=True):
 
 
 class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
-    """One pair. `finding` names the first difference, or how the candidate failed.
+    """One pair. `finding` names the first difference, or how the candidate failed; without an answer its status is 0.
 
     `severity` is the share of rows that differ and the largest gap g as g / (1 + g), 0 to 2. `lot` is drawn from the
     request alone: those with the smallest lots are a fair sample. `row` is the first that differs, None where rows have
@@ -77,9 +79,9 @@ class Ranked(msgspec.Struct, frozen=True):
 def finding_of(comparison: Comparison, champion: Answer, candidate: Answer) -> str:
     """By what name a pair is worth keeping: the difference, or the failure of a candidate whose champion answered; ""
     where they agree, and where the champion failed."""
-    if comparison.finding or comparison.candidate_failure:
-        return comparison.finding or comparison.candidate_failure
-    return "status_5xx" if candidate.status >= 500 and champion.succeeded else ""
+    if candidate is NO_ANSWER or candidate.status >= 500:
+        return (comparison.candidate_failure or "status_5xx") if champion.succeeded else ""
+    return comparison.finding or comparison.candidate_failure
 
 
 def severity_of(comparison: Comparison) -> float:

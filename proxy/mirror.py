@@ -15,7 +15,7 @@ import msgspec
 from proxy.brake import Brake
 from proxy.comparer import Comparer
 from proxy.comparison import Answer, Comparison
-from proxy.disagreements import Request, finding_of
+from proxy.disagreements import NO_ANSWER, Request, finding_of
 from proxy.errors import UpstreamFailed
 from proxy.headers import SHADOW_MARK
 from proxy.pairs import Pair
@@ -132,22 +132,31 @@ class Mirror:
             shadowed = copy.assignment.shadow_variant
             answer = await self._exchange(copy, shadow, _SHADOW_LANE[shadowed])
             champion, candidate = (copy.served, answer) if shadowed == "candidate" else (answer, copy.served)
-            if champion is not None and candidate is not None:
-                window = self._windows.of(copy.route, copy.first)
-                comparison = await self._comparer.compare(_pair(copy, champion, candidate), window)
-                window = self._windows.of(copy.route, copy.first)  # once more: it changes now
-                judge(window, copy, candidate, comparison)
-                self._record(copy, champion, candidate, comparison)
-            elif shadowed == "candidate" and not _failed(copy.served):
-                self._windows.of(copy.route, copy.first).alone.candidate += 1
-            if champion is not None and not _failed(champion) and _probed(copy):
+            if isinstance(candidate, str):
+                self._miss_answer(copy, candidate)
+            elif not isinstance(champion, str):
+                await self._compare(copy, champion, candidate)
+            if not isinstance(champion, str) and not _failed(champion) and _probed(copy):
                 await self._probe(copy, champion)
         finally:
             load.copies -= 1
             load.bytes -= size
 
+    def _miss_answer(self, copy: Copy, failure: str) -> None:
+        """Count and record a request that the candidate has failed to answer, where the champion did."""
+        if not _failed(copy.served):
+            self._windows.of(copy.route, copy.first).alone.candidate += 1
+            self._record(copy, copy.served, NO_ANSWER, Comparison(candidate_failure=failure))
+
+    async def _compare(self, copy: Copy, champion: Answer, candidate: Answer) -> None:
+        window = self._windows.of(copy.route, copy.first)
+        comparison = await self._comparer.compare(_pair(copy, champion, candidate), window)
+        window = self._windows.of(copy.route, copy.first)  # once more: it changes now
+        judge(window, copy, candidate, comparison)
+        self._record(copy, champion, candidate, comparison)
+
     def _record(self, copy: Copy, champion: Answer, candidate: Answer, comparison: Comparison) -> None:
-        """Put a pair that differs on record, if it is chosen."""
+        """Put a pair that differs on record, or a failure of the candidate alone, if it is chosen."""
         finding = finding_of(comparison, champion, candidate)
         if finding and copy.route.record.keep:
             request = Request(copy.method, copy.target, copy.fields, copy.body)
@@ -157,12 +166,12 @@ class Mirror:
     async def _probe(self, copy: Copy, champion: Answer) -> None:
         """Ask the champion once more, and count how it differs from itself: the noise in every comparison with it."""
         again = await self._exchange(copy, copy.route.champion, "champion_shadow")
-        if again is not None:
+        if not isinstance(again, str):
             comparison = await self._comparer.compare(_pair(copy, champion, again))
             self._windows.of(copy.route, copy.first).noise.observe(comparison)
 
-    async def _exchange(self, copy: Copy, shadow: Target, lane: Lane) -> Answer | None:
-        """The shadow's answer, counted in its lane; None where it failed. A copy is never tried again, but for a
+    async def _exchange(self, copy: Copy, shadow: Target, lane: Lane) -> Answer | str:
+        """The shadow's answer, or the code of its failure; counted in its lane. A copy is never tried again, but for a
         kept connection that turns out to be closed (see Pool.exchange): that failure would be nobody's."""
         self._answers(copy, lane).ask()
         start = monotonic()
@@ -176,7 +185,7 @@ class Mirror:
             body = await response.read_all(copy.route.agreement.max_body)
         except UpstreamFailed as failure:
             self._answers(copy, lane).observe_failure(failure.code, monotonic() - start)
-            return None
+            return failure.code
         self._answers(copy, lane).observe(response.status, monotonic() - start, first_byte)
         return Answer(response.status, response.fields, body)
 

@@ -102,7 +102,7 @@ class People:
                 answer=tuple[AuditRow, ...],
             ),
             Operation(
-                *("GET", f"{model}/disagreements", "Pairs of answers that differ, the worst first.", self._pairs),
+                *("GET", f"{model}/disagreements", "Pairs that differ, and copies that failed.", self._pairs),
                 query=Which,
                 answer=tuple[Recorded, ...],
             ),

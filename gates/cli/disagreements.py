@@ -35,7 +35,7 @@ def disagreements(
     json: Json = False,
     control: Control = CONTROL,
 ) -> None:
-    """Show pairs of answers that differ, the worst first.
+    """Show pairs of answers that differ, and failures of the candidate alone: the worst of each finding first.
 
     Each with the request that both got. Of each finding the worst are kept, and a fair sample of all, over the whole
     rollout and from all workers; without what the configuration names under agreement.disagreements.redact.
@@ -77,7 +77,7 @@ def view(pair: Recorded, number: int) -> RenderableType:
     texts.add_column(overflow="fold")
     texts.add_row("request", Text(_cut(plain(pair.request))))
     for name, answer, style in (("champion", pair.champion, CHAMPION), ("candidate", pair.candidate, CANDIDATE)):
-        status = "" if 200 <= answer.status < 300 else f"{answer.status}  "
+        status = "" if 200 <= answer.status < 300 else f"{answer.status or 'no answer'}  "
         label = Text(f"{name} {plain(answer.version)}", style)
         texts.add_row(label, Text(f"{status}{_cut(plain(answer.body))}"))
     return Group(head, Padding(Group(Text(plain(sent), style="dim"), texts), (0, 0, 1, 3)))

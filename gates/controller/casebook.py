@@ -72,20 +72,22 @@ class Casebook:
             return
 
     async def of(self, model: str, rollout: str) -> Sequence[Recorded]:
-        """The rollout's records, the most severe first, each with what it was chosen for. Raises StoreError."""
+        """The rollout's records, each with what it was chosen for: first the most severe of each finding, then the next
+        of each, so that what happens often does not hide what happens besides. Raises StoreError."""
         keep = self._settings()[model].record.keep
         by_finding: dict[str, list[Recorded]] = {}
         for pair in await self._book.recorded(rollout):
             by_finding.setdefault(pair.finding, []).append(pair)
-        told: list[Recorded] = []
+        told: list[tuple[int, Recorded]] = []
         for pairs in by_finding.values():
             ranks = list(map(ranked, pairs))
             severe, fair = set(worst(ranks, keep)), set(representative(ranks, keep))
-            told += [
+            pairs = [
                 msgspec.structs.replace(pair, worst=rank in severe, representative=rank in fair)
                 for pair, rank in zip(pairs, ranks, strict=True)
             ]
-        return sorted(told, key=lambda pair: (-pair.severity, -pair.lot))
+            told += enumerate(sorted(pairs, key=lambda pair: (-pair.severity, -pair.lot)))
+        return [pair for _, pair in sorted(told, key=lambda one: (one[0], -one[1].severity, -one[1].lot))]
 
     def _choose(self, rollout: Rollout, pair: Disagreement) -> list[str]:
         """The ids that are out now, the pair's own among them where it was not chosen."""

@@ -313,7 +313,8 @@ class Controller:
         return tuple(self._models)
 
     async def disagreements(self, model: str, rollout: str = "") -> Sequence[Recorded]:
-        """The pairs on record of a rollout of the model, the newest where none is named; the most severe first.
+        """The pairs on record of a rollout of the model, the newest where none is named: the worst of each finding
+        first.
 
         Raises UnknownModel and StoreError."""
         self._model(model)

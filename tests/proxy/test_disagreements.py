@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.comparison import Answer, Comparison, compare
 from proxy.disagreements import (
+    NO_ANSWER,
     AnswerOnRecord,
     Disagreement,
     Ranked,
@@ -90,6 +91,9 @@ def test_a_pair_is_named_by_its_difference_or_by_how_the_candidate_failed() -> N
         assert finding_of(compare(fine, candidate, AgreementSpec()), fine, candidate) == name
     failed = Answer(500, JSON, b"{}")
     assert finding_of(compare(failed, failed, AgreementSpec()), failed, failed) == ""
+    late = Comparison(candidate_failure="timeout")
+    assert finding_of(late, fine, NO_ANSWER) == "timeout"
+    assert finding_of(late, Answer(404, JSON, b"{}"), NO_ANSWER) == ""
 
 
 def test_severity_rises_with_the_rows_that_differ_and_with_the_gap() -> None:

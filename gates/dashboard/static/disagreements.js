@@ -96,7 +96,7 @@ function body(pair) {
 }
 
 const side = (title, kind, value, other, status = 200) => h("div", { class: "side" },
-  h("h4", { class: kind }, title, status !== 200 && h("small", { class: "bad" }, ` status ${status}`)),
+  h("h4", { class: kind }, title, status !== 200 && h("small", { class: "bad" }, status ? ` status ${status}` : " no answer")),
   h("pre", { tabindex: "0", role: "region", "aria-label": title }, written(value, other)));
 
 /** The first difference, in short: `predictions[0]: "benign" → "malignant"`. */

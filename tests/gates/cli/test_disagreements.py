@@ -37,6 +37,10 @@ def test_a_failure_shows_its_status() -> None:
     assert "400  bad request" in shown(candidate=AnswerOnRecord("2", 400, "bad request"))
 
 
+def test_a_failure_without_an_answer_says_so() -> None:
+    assert "no answer" in shown(finding="timeout", candidate=AnswerOnRecord("2", 0, ""))
+
+
 @pytest.mark.parametrize("text", ["\x1b[2J", "x" * 5000])
 def test_no_text_steers_or_floods_the_terminal(text: str) -> None:
     told = shown(request=text)

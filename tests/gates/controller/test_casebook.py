@@ -55,11 +55,11 @@ async def test_of_each_finding_the_worst_and_a_sample_stay_in_the_store() -> Non
         told = await desk.controller.disagreements(MODEL)
         assert [(each.id, each.worst, each.representative) for each in told] == [
             ("p19", True, False),
-            ("p18", True, False),
             ("other", True, True),
+            ("p18", True, False),
             ("p1", False, True),
             ("p0", False, True),
-        ]
+        ], "the worst of each finding, then the next of each"
         assert len(desk.store.disagreements) == 5
 
 
