@@ -1,9 +1,7 @@
-// What is seen of parts of the traffic: for each declared slice a table of its busiest values.
+// What is seen of parts of the traffic: for each declared slice a table of its values, the busiest first.
 
 import { fill, h, section } from "./dom.js";
 import { count, millis, percent } from "./format.js";
-
-const MOST = 12;
 
 export class Slices {
   #section = section("Slices", "wide");
@@ -17,21 +15,17 @@ export class Slices {
 }
 
 function table(name, values) {
-  const headings = [name, "champion", "candidate", "failed", "p99 champion", "p99 candidate", "agreement"];
-  return [
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Slice ${name}` }, h("table", {},
-      h("thead", {}, h("tr", {}, headings.map((heading) => h("th", { scope: "col" }, heading)))),
-      h("tbody", {}, values.slice(0, MOST).map(row)))),
-    values.length > MOST && h("p", { class: "note" }, `${count(values.length - MOST)} values of ${name} have less traffic.`),
-  ];
+  const headings = [name, "champion failed", "p99", "candidate failed", "p99", "agreement"];
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Slice ${name}` }, h("table", {},
+    h("thead", {}, h("tr", {}, headings.map((heading) => h("th", { scope: "col" }, heading)))),
+    h("tbody", {}, values.map(row))));
 }
 
-const row = ({ value, champion, candidate, compared, disagreed }) => h("tr", {},
-  h("th", { scope: "row" }, value),
-  h("td", {}, count(champion.answers)),
-  h("td", {}, count(candidate.answers)),
-  h("td", { class: candidate.failures ? "bad" : "" }, count(candidate.failures)),
-  h("td", {}, millis(champion.p99_ms)),
-  h("td", {}, millis(candidate.p99_ms)),
-  h("td", {}, compared ? `${percent((compared - disagreed) / compared)} of ${count(compared)}` : "–"),
+const row = (one) => h("tr", {},
+  h("th", { scope: "row" }, one.value),
+  [[one.champion, "champion"], [one.candidate, "candidate"]].map(([lane, variant]) => [
+    h("td", { class: lane.failures ? "bad" : variant }, `${count(lane.failures)} of ${count(lane.answers)}`),
+    h("td", {}, millis(lane.p99_ms)),
+  ]),
+  h("td", { class: one.disagreed ? "warn" : "" }, one.compared ? `${percent((one.compared - one.disagreed) / one.compared)} of ${count(one.compared)}` : "–"),
 );

@@ -19,6 +19,7 @@ from tests.servers import ModelServer, Seen, reply
 RELEASE_MANAGER, VIEWER = make(), make()
 CLIENTS = 4
 EVERY = 0.02
+REGIONS = ("east", "west")
 
 
 def scoring(wrong_every: int = 0) -> Any:
@@ -46,6 +47,7 @@ def settings(folder: Path, champion: ModelServer, good: ModelServer, bad: ModelS
         timeout="10s",
         sticky={"header": "x-user-id"},
         agreement={"noise_probe_percent": 20},
+        slices={"region": {"header": "x-region"}},
         plan={
             "shadow": {"min_duration": "2s", "min_requests": 100},
             "steps": [
@@ -86,7 +88,8 @@ class Traffic:
         sent = number
         while not self._stopped.is_set():
             sent += CLIENTS
-            answer = await client.post(self._url, json={"inputs": [sent]}, headers={"x-user-id": f"user-{sent}"})
+            headers = {"x-user-id": f"user-{sent}", "x-region": REGIONS[sent % len(REGIONS)]}
+            answer = await client.post(self._url, json={"inputs": [sent]}, headers=headers)
             self.answered += 1
             if answer.status_code != 200:
                 self.failed.append(f"{answer.status_code}: {answer.text[:200]}")

@@ -64,6 +64,7 @@ def test_it_climbs_and_people_steer_it_and_a_reason_is_asked_for(open_page: Open
     expect(page.locator(".shares")).to_have_attribute("aria-label", re.compile("candidate 42: 50 %"))
     phase_is(page, "ramp")
     expect(page.locator(".timeline li", has_text="climb")).to_have_count(2)
+    expect(page.locator(".timeline li", has_text="climb").first).to_contain_text("version 42, to 50 %")
     begun = page.locator("figure", has_text="Traffic by variant").locator(".annotation", has_text="50 %")
     expect(begun).to_be_attached()
     region = page.get_by_role("region", name="Answers by variant")
@@ -149,6 +150,9 @@ def test_a_gate_says_no_go_and_shows_what_the_two_disagree_on(open_page: Open) -
         expect(pair.get_by_role("region", name=side).locator("mark")).to_have_text(re.compile(r"\d+"))
     expect(pair.get_by_role("region", name="Request")).to_contain_text("inputs")
     expect(page.get_by_role("region", name="Output distributions").locator(".barlayer path").first).to_be_attached()
+    slices = page.get_by_role("region", name="Slice region")
+    expect(slices.get_by_role("row", name=re.compile("west.* 100.00 % of"))).to_be_visible()
+    expect(slices.get_by_role("row", name=re.compile(r"east.* 0 of [\d,]+ .* 0.00 % of"))).to_be_visible()
     page.get_by_role("link", name="All models").click()
     expect(page.locator(".model .light")).to_contain_text("NO-GO")
 
