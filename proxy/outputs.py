@@ -161,7 +161,7 @@ def _of_floats(numbers: Sequence[float]) -> OutputTally:
 
 def _columns(row: object) -> Iterable[tuple[str, object]]:
     if isinstance(row, dict):
-        return [(str(name)[:LONGEST_LABEL], value) for name, value in islice(row.items(), MOST_COLUMNS)]
+        return [(_writable(str(name)[:LONGEST_LABEL]), value) for name, value in islice(row.items(), MOST_COLUMNS)]
     return (("", row),)
 
 
@@ -188,9 +188,14 @@ def _count(tally: OutputTally, value: object, spec: AgreementSpec, measured: boo
 
 def _label(value: str | float) -> str:
     if isinstance(value, str):
-        return value
+        return _writable(value)
     number = int(value)  # of a whole float or a truth value, too
     return str(number) if number.bit_length() < 128 else "a large number"
+
+
+def _writable(text: str) -> str:
+    """JSON can escape half a surrogate pair, which is no text that could be sent on."""
+    return text.encode(errors="replace").decode()
 
 
 def _largest(row: list[object], classes: Sequence[str]) -> object:

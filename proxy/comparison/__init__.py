@@ -4,6 +4,7 @@ exception."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from proxy.comparison.embeddings import neighbours_kept
 from proxy.comparison.near import near_at_once
@@ -167,12 +168,16 @@ def _without(rows: Sequence[object], ignored: Sequence[str]) -> list[object]:
 
 
 def _pruned(value: object, path: Sequence[str]) -> object:
-    """The value without what stands at `path`; lists on the way are gone through, and `*` is any key."""
+    """The value without what stands at `path`; lists on the way are gone through, `*` is any key, and `**` any number
+    of levels."""
     if isinstance(value, list):
         return [_pruned(item, path) for item in value]
     if not isinstance(value, dict):
         return value
     step, *further = path
+    if step == "**" and further:
+        here = cast("dict[str, object]", _pruned(value, further))
+        return {key: _pruned(item, path) for key, item in here.items()}
     if not further:
         return {key: item for key, item in value.items() if step not in (key, "*")}
     return {key: _pruned(item, further) if step in (key, "*") else item for key, item in value.items()}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -118,3 +119,12 @@ def test_of_many_pairs_a_sample_is_counted_by_their_number_alone() -> None:
     assert all(wanted(seen) for seen in range(WHOLE))
     assert sum(map(wanted, range(WHOLE, WHOLE + 1600))) == 100
     assert sum(wanted(seen, is_long=True) for seen in range(1600)) == 100
+
+
+def test_a_label_that_is_no_text_can_be_sent_on() -> None:
+    """NaN sends the body to the standard parser, which lets half a surrogate pair through."""
+    body = rb'{"predictions": [{"\ud800": "\udfff", "b": NaN}]}'
+    found = outputs_of_pair(Answer(200, [], body), Answer(200, [], body + b" "), AgreementSpec(), b"")
+    assert found is not None
+    assert found[0]["?"].labels == {"?": 1}
+    assert msgspec.json.decode(msgspec.json.encode(found)) is not None

@@ -247,6 +247,14 @@ def test_what_is_to_be_ignored_is_left_out_wherever_it_stands() -> None:
     assert compare(json_answer(one), json_answer(other), AgreementSpec(kind="json")).finding == "label"
 
 
+def test_what_is_to_be_ignored_may_stand_at_any_depth() -> None:
+    spec = AgreementSpec(kind="json", ignore=("**.at",))
+    one = {"at": 1, "a": [{"at": 2, "x": {"at": {"deep": 3}, "y": 4}}]}
+    other = {"at": 9, "a": [{"at": 8, "x": {"at": 7, "y": 4}}]}
+    assert compare(json_answer(one), json_answer(other), spec).finding == ""
+    assert compare(json_answer(one), json_answer({"at": 9, "a": [{"x": {"y": 5}}]}), spec).finding == "label"
+
+
 def _chat(content: str | None, calls: list[tuple[str, str]] = [], created: int = 0) -> Answer:  # noqa: B006
     made = [{"id": f"c{created}", "function": {"name": name, "arguments": told}} for name, told in calls]
     message = {"role": "assistant", "content": content, "tool_calls": made}

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import zlib
+from io import BytesIO
 from time import thread_time
 
 import msgspec
@@ -23,7 +24,8 @@ from proxy.disagreements import (
     require_lawful,
     severity_of,
 )
-from proxy.outputs import outputs_of_pair
+from proxy.helper.frames import FoundReader, found_framed, framed, read_pair
+from proxy.pairs import Pair, look_at
 from proxy.snapshot import AgreementSpec, ModelRoute, Origin, RecordPolicy, Target
 from tests.strategies import json_values, specs
 
@@ -37,7 +39,7 @@ WORDS = st.sampled_from(
      "name", "shape", "message", "content", "tool_calls", "function", "arguments", "delta", "finish_reason", "b64",
      "parameters", "binary_data_size", "role", "id", "a", "b"]
 )  # fmt: skip
-VALUES = json_values | st.sampled_from(["FP32", "FP16", "BYTES", "INT64", "tool", "a", "b", 0, 1, 2, 4, 0.5])
+VALUES = json_values | st.sampled_from(["FP32", "FP16", "BYTES", "INT64", "tool", "a", "b", "\ud800", 0, 1, 2, 4, 0.5])
 DOCUMENTS = st.recursive(
     VALUES | st.lists(st.floats(), max_size=6) | st.lists(st.lists(st.floats(0, 1), max_size=3), max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=5),
@@ -110,7 +112,10 @@ def test_no_exception_escapes_and_every_comparison_is_lawful(
     assert 0 <= found.rows_disagreed <= found.rows
     assert 0 <= found.largest_gap < math.inf
     assert not compare(champion, champion, spec, path).finding
-    outputs_of_pair(champion, candidate, spec, path, avoid=b"abc")
+    whole = Pair(champion, candidate, spec, path, (b"abc",))
+    assert read_pair(BytesIO(b"".join(framed(whole, True)))) == (whole, True)
+    looked = look_at(whole, True, thread_time)
+    assert FoundReader().feed(found_framed(looked)) == [looked], "the helper can tell whatever it found"
     pair = Ranked("w-1", finding_of(found, champion, candidate) or "none", severity_of(found), 1)
     assert 0 <= pair.severity <= 2
     made = recorded(pair, found, ROUTE, "champion", Request("POST", path, b"a: b\r\n", champion.body or b""),
