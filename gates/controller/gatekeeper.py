@@ -17,8 +17,8 @@ HISTORY = 1000
 
 
 class Gatekeeper:
-    """Offline gates are judged here and now, by the registry; of staging the newest report on record counts, as a load
-    test takes minutes."""
+    """Offline gates are judged here and now, where there is a registry; of staging the newest report on record counts,
+    as a load test takes minutes."""
 
     def __init__(self, book: Book, clock: Clock, versions: Versions | None, calls: DaemonThread) -> None:
         self._book = book
@@ -63,15 +63,20 @@ class Gatekeeper:
             return []
         found = [await self._offline(model, candidate, champion)]
         if model.promotion.staging:
-            report = newest_report(await self._book.history(model.name, HISTORY), candidate, "staging")
-            found.append("" if report is None else no_go(report, "staging"))
+            found.append(await self._on_record(model, candidate, "staging"))
         return [cause for cause in found if cause]
 
+    async def _on_record(self, model: ModelSettings, candidate: str, stage: str) -> str:
+        report = newest_report(await self._book.history(model.name, HISTORY), candidate, stage)
+        return "" if report is None else no_go(report, stage)
+
     async def _offline(self, model: ModelSettings, candidate: str, champion: str) -> str:
-        """What they say goes on record, whatever it is."""
+        """What they say goes on record, whatever it is. Without a registry, the newest report on record counts."""
         gates, versions = model.promotion.offline, self._versions
-        if not gates or versions is None or not champion or candidate == champion:
+        if not gates or not champion or candidate == champion:
             return ""
+        if versions is None:
+            return await self._on_record(model, candidate, "offline")
         stage = await in_thread(self._calls, judge_offline, gates, versions, model.name, candidate, champion)
         now = self._clock.wall()
         report = Report.of(model.name, candidate, champion, now, [stage])

@@ -12,7 +12,7 @@ from gates.controller.people import approvals_in
 from gates.controller.steering import Steering
 from gates.controller.turns import Step, facts_of, steps_of, turns_of
 from gates.evidence import Moments
-from gates.ports import OutcomeStore
+from gates.ports import AuditRow, OutcomeStore
 from gates.promotion.outcomes import Joined, Outcome, Turn, join
 from gates.promotion.production import Approval, ProductionFacts
 
@@ -67,7 +67,7 @@ class Outcomes:
         known = self._steps.get(model)
         if known is None or known[0] != generation:
             rows = await self._steering.book.history(model, HISTORY)
-            known = self._steps[model] = (generation, list(steps_of(reversed(rows))))
+            known = self._steps[model] = (generation, await in_thread(self._calls, _made_again, rows))
         return known[1]
 
     async def tally(self, rollout: str) -> Mapping[str, Mapping[str, Moments]]:
@@ -88,3 +88,8 @@ class Outcomes:
 
     async def _approvals(self, model: str, candidate: str) -> tuple[Approval, ...]:
         return approvals_in(await self._steering.book.history(model, HISTORY), candidate)
+
+
+def _made_again(rows: Sequence[AuditRow]) -> list[Step]:
+    """In the thread, as a thousand decisions take their time; `rows` newest first. Raises StoreError."""
+    return list(steps_of(reversed(rows)))

@@ -123,7 +123,10 @@ class SeriesGate(Rule):
         baseline = median(point.value for point in before)
         limit = factor * baseline
         told = f"{amount(newest.value, self.bounds.unit)}, the baseline's {amount(baseline, self.bounds.unit)}"
-        verdict = Verdict.PASS if newest.value <= limit or baseline <= 0 else Verdict.FAIL
+        if newest.value > limit and baseline <= 0:
+            why = f"{told}: no multiple of that says anything"
+            return _Look(Verdict.INSUFFICIENT, newest.value, limit, why)
+        verdict = Verdict.PASS if newest.value <= limit else Verdict.FAIL
         return _Look(verdict, newest.value, limit, f"{told}: at most {factor:g} times that asked")
 
     def _too_short(self, points: Sequence[Point]) -> str | None:

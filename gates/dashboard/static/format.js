@@ -51,7 +51,7 @@ export function timeToVerdict(rollout) {
   const open = rollout.gates.filter((gate) => gate.verdict === "INSUFFICIENT" && gate.severity === "critical");
   const forecasts = open.map((gate) => rollout.forecasts.find((forecast) => forecast.gate === gate.gate));
   if (!open.length || !rollout.forecasts.length) return "";
-  if (forecasts.some((forecast) => !forecast || forecast.requests === null)) return "no verdict in sight yet";
-  if (forecasts.some((forecast) => forecast.seconds === null)) return "";
+  if (forecasts.some((forecast) => forecast?.requests === null)) return "no verdict in sight yet";
+  if (forecasts.some((forecast) => !forecast || forecast.seconds === null)) return "";
   return `verdict in about ${duration(Math.max(...forecasts.map((forecast) => forecast.seconds)))}`;
 }

@@ -107,6 +107,19 @@ async def test_the_newest_staging_report_counts() -> None:
 
 
 @in_loop
+async def test_without_a_registry_the_newest_offline_report_counts() -> None:
+    """Judged where there is one, such as in a pipeline, and recorded."""
+    async with Desk(replace(model_settings(), promotion=GATES, candidate=None)) as started:
+        for verdict in (Verdict.PASS, Verdict.FAIL):
+            stage = StageReport.of("offline", [Rule(name="auc").result(verdict, 0.7, 0.8, "auc 0.7", "MLflow")])
+            await started.controller.promotions.record(Report.of(MODEL, "41", "40", 1.0, [stage]), "ci")
+        with pytest.raises(NoGo, match=r"offline gates are NO-GO: auc: auc 0\.7"):
+            await started.controller.start_rollout(MODEL, "41", "ada", "trial")
+        await started.controller.start_rollout(MODEL, "43", "ada", "never judged")
+        assert started.phase is Phase.SHADOW
+
+
+@in_loop
 async def test_a_registry_that_cannot_say_is_no_go_ahead() -> None:
     async with desk(KnownVersions(trouble="it is out of reach")) as started:
         with pytest.raises(RegistryError, match="out of reach"):

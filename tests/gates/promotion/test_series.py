@@ -65,6 +65,13 @@ def test_a_flight_from_the_baseline_fails_below_the_limit() -> None:
     assert judge(gate, series(*[1.9] * 20, 2.1)).limit == 2.0
 
 
+def test_a_baseline_of_nothing_is_none() -> None:
+    """No multiple of zero says what is too much."""
+    gate = SeriesGate(name="g", query="q", runaway=3.0, over=1200.0)
+    assert judge(gate, series(*[0.0] * 20, 5.0)).verdict is Verdict.INSUFFICIENT
+    assert judge(gate, series(*[0.0] * 21)).verdict is Verdict.PASS
+
+
 def test_too_few_points_are_no_trend_and_no_baseline() -> None:
     trend = SeriesGate(name="g", query="q", trend="not_falling", over=7200.0)
     assert judge(trend, series(5, 4, 3)).verdict is Verdict.INSUFFICIENT
