@@ -7,6 +7,7 @@ from __future__ import annotations
 from proxy.formats import openai, tensors
 from proxy.formats.answer import Answer
 from proxy.formats.encodings import decoded
+from proxy.formats.events import from_events
 from proxy.formats.predictions import AnsweredError, Predictions, Unfit, Unreadable, parse
 from proxy.formats.rows import ROWS_FORMATS, ROWS_MARK, decode_rows, in_columns, in_rows, unwrapped
 from proxy.snapshot import AgreementSpec, Format
@@ -37,7 +38,7 @@ def predictions(answer: Answer, spec: AgreementSpec, path: bytes = b"") -> Predi
     if b"json" in content_type or not content_type:
         return _in_document(parse(body), spec, path)
     if content_type.startswith(b"text/event-stream"):
-        return openai.from_events(body)
+        return from_events(body)
     if spec.kind == "text" and content_type.startswith(b"text/"):
         return Predictions((body.decode(errors="replace"),), meaning="text")
     raise Unreadable("not_json")

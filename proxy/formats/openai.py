@@ -1,45 +1,64 @@
-"""OpenAI's answers, plain and streamed: chat, completions, embeddings; and MLflow's agents, which answer alike."""
+"""OpenAI's answers: chat, completions, responses, embeddings; and those of MLflow's agents, which are alike."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
-from proxy.formats.predictions import AnsweredError, Predictions, Unreadable, parse
+from proxy.formats.predictions import Predictions, Unreadable, parse
 from proxy.formats.tensors import RESOLUTIONS, floats
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
-_LARGEST_INDEX = 4096
+_ITEMS = frozenset(("message", "function_call", "function_call_output", "reasoning"))
+"""What a response consists of, by `type`; other items are the server's own tools at work."""
 
 
 def from_document(document: dict[str, Any]) -> Predictions | None:
     """The predictions of a document of OpenAI's or of MLflow's agents, None for any other. Raises Unreadable."""
     choices, data = document.get("choices"), document.get("data")
     if isinstance(choices, list) and choices and all(isinstance(choice, dict) for choice in choices):
-        return _texts([_row(choice.get("message"), choice.get("text")) for choice in sorted(choices, key=_index)])
+        return texts([row_of(choice.get("message"), choice.get("text")) for choice in sorted(choices, key=index_of)])
     if isinstance(data, list) and data and all(isinstance(item, dict) and "embedding" in item for item in data):
-        rows = [_vector(item["embedding"]) for item in sorted(data, key=_index)]
+        rows = [_vector(item["embedding"]) for item in sorted(data, key=index_of)]
         return Predictions(rows, batch=True, meaning="embedding", resolution=RESOLUTIONS["FP32"])
-    for key in ("messages", "output"):
-        messages = document.get(key)
-        if isinstance(messages, list) and messages and all(isinstance(one, dict) and "role" in one for one in messages):
-            return _texts([_row(message, None) for message in messages])
+    messages, output = document.get("messages"), document.get("output")
+    if isinstance(messages, list) and messages and all(isinstance(one, dict) and "role" in one for one in messages):
+        return texts([row_of(message, None) for message in messages])
+    if isinstance(output, list) and output and (document.get("object") == "response" or all(map(_is_item, output))):
+        return texts(rows_of_items(output))
     return None
 
 
-def _index(item: dict[str, Any]) -> int:
+def _is_item(item: object) -> bool:
+    return isinstance(item, dict) and ("role" in item or item.get("type") in _ITEMS)
+
+
+def rows_of_items(items: Sequence[object]) -> list[object]:
+    """A row for each message and each call, in their order. How a model came to them (`reasoning`) is no part of it."""
+    rows: list[object] = []
+    for item in items:
+        if not isinstance(item, dict):
+            continue
+        if item.get("type") == "function_call":
+            rows.append({"content": "", "tool_calls": [_call({"function": item})]})
+        elif item.get("type") == "function_call_output":
+            rows.append(item.get("output"))
+        elif "role" in item:
+            rows.append(row_of(item, None))
+    return rows
+
+
+def index_of(item: dict[str, Any]) -> int:
     index = item.get("index")
     return index if isinstance(index, int) else 0
 
 
-def _texts(rows: list[object]) -> Predictions:
+def texts(rows: list[object]) -> Predictions:
     return Predictions(rows, meaning="text")
 
 
-def _row(message: object, text: object) -> object:
+def row_of(message: object, text: object) -> object:
     """What a message says; with tool calls, both: `{"content": ..., "tool_calls": [...]}`. Ids are left out."""
     if not isinstance(message, dict):
         return text if isinstance(text, str) else message
@@ -65,7 +84,7 @@ def _call(call: object) -> object:
         return call
     arguments = function.get("arguments")
     if isinstance(arguments, str):
-        arguments = _document(arguments)
+        arguments = parsed(arguments)
     return {"name": function.get("name"), "arguments": arguments}
 
 
@@ -79,80 +98,8 @@ def _vector(embedding: object) -> object:
         raise Unreadable("malformed_embedding") from None
 
 
-def from_events(body: bytes) -> Predictions:
-    """The predictions of an event stream (HTML Standard section 9.2): the joined deltas of each choice, or of any other
-    stream its data.
-
-    Raises AnsweredError for an error among the events, and for a stream of choices that ends before they do."""
-    deltas: dict[int, dict[str, Any]] = {}
-    others: list[object] = []
-    done = False
-    for event, data in _events(body):
-        if data == "[DONE]":
-            done = True
-            continue
-        document = _document(data)
-        if event == "error" or (isinstance(document, dict) and isinstance(document.get("error"), dict | str)):
-            raise AnsweredError("error_in_stream")
-        choices = document.get("choices") if isinstance(document, dict) else None
-        if isinstance(choices, list):
-            for choice in choices:
-                _join(deltas, choice)
-        else:
-            others.append(document)
-    if not deltas:
-        return _texts(others)
-    if not (done or all(joined["finished"] for joined in deltas.values())):
-        raise AnsweredError("truncated_stream")
-    return _texts([_row(deltas[index], None) for index in sorted(deltas)])
-
-
-def _events(body: bytes) -> Iterator[tuple[str, str]]:
-    """Each event's type and data."""
-    event, data = "", list[str]()
-    for line in (*_LINE_END.split(body.decode(errors="replace")), ""):
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if not line:
-            if data:
-                yield event, "\n".join(data)
-            event, data = "", []
-        elif name == "data":
-            data.append(value)
-        elif name == "event":
-            event = value
-
-
-def _document(data: str) -> object:
+def parsed(data: str) -> object:
     try:
         return parse(data)
     except Unreadable:
         return data
-
-
-def _join(deltas: dict[int, dict[str, Any]], choice: object) -> None:
-    """Add a chunk to its choice. What is not of the protocol's shape adds nothing."""
-    if not isinstance(choice, dict) or len(deltas) > _LARGEST_INDEX:
-        return
-    joined = deltas.setdefault(_index(choice), {"content": "", "tool_calls": [], "finished": False})
-    joined["finished"] = joined["finished"] or bool(choice.get("finish_reason"))
-    delta = choice.get("delta")
-    text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
-    if isinstance(text, str):
-        joined["content"] += text
-    calls = delta.get("tool_calls") if isinstance(delta, dict) else None
-    for call in calls if isinstance(calls, list) else ():
-        if isinstance(call, dict):
-            _join_call(joined["tool_calls"], call)
-
-
-def _join_call(calls: list[dict[str, Any]], call: dict[str, Any]) -> None:
-    at = _index(call)
-    if not 0 <= at <= len(calls):
-        return
-    if at == len(calls):
-        calls.append({"function": {"name": "", "arguments": ""}})
-    function = call.get("function")
-    for key in ("name", "arguments"):
-        if isinstance(function, dict) and isinstance(function.get(key), str):
-            calls[at]["function"][key] += function[key]

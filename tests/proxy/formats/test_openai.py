@@ -63,6 +63,42 @@ def test_completions_and_the_answers_of_mlflows_agents_are_texts() -> None:
     assert from_json({"output": [{"role": "assistant", "content": [{"text": "hi"}]}], "id": "1"}).rows == ["hi"]
 
 
+MESSAGE = {"type": "message", "id": "m1", "role": "assistant", "content": [{"type": "output_text", "text": "hi"}]}
+CALLED = {"type": "function_call", "id": "f1", "call_id": "c1", "name": "weather", "arguments": '{"city": "Rome"}'}
+THOUGHT = {"type": "reasoning", "id": "r1", "summary": []}
+SAID = ["hi", {"content": "", "tool_calls": [{"name": "weather", "arguments": {"city": "Rome"}}]}]
+
+
+def test_a_response_is_its_messages_and_calls_without_what_changes_from_call_to_call() -> None:
+    assert from_json({"object": "response", "id": "1", "output": [THOUGHT, MESSAGE, CALLED]}).rows == SAID
+    assert from_json({"output": [CALLED, MESSAGE]}).rows == SAID[::-1]
+    assert from_json({"output": [{"type": "function_call_output", "output": "17 C"}]}).rows == ["17 C"]
+    plain = {"output": [{"type": "cat", "p": 0.5}]}
+    assert list(from_json(plain).rows) == [plain], "a document that only looks like one is a document"
+
+
+def item_done(item: object) -> object:
+    return {"type": "response.output_item.done", "item": item}
+
+
+@pytest.mark.parametrize("end", ["response.completed", "response.incomplete", "[DONE]"])
+def test_a_streamed_response_is_its_items(end: str) -> None:
+    begun = {"type": "response.created", "response": {"id": "x"}}
+    delta = {"type": "response.output_text.delta", "item_id": "m1", "delta": "h"}
+    last = end if end == "[DONE]" else json.dumps({"type": end})
+    streamed = from_stream(begun, delta, item_done(THOUGHT), item_done(MESSAGE), item_done(CALLED), last=last)
+    assert streamed.rows == SAID
+    assert streamed == from_json({"object": "response", "output": [MESSAGE, CALLED]})
+
+
+def test_a_streamed_response_that_fails_or_breaks_off_is_a_failure() -> None:
+    with pytest.raises(AnsweredError, match=r"^truncated_stream$"):
+        from_stream(item_done(MESSAGE), last="")
+    for error in ({"type": "response.failed", "response": {}}, {"type": "error", "message": "no"}):
+        with pytest.raises(AnsweredError, match=r"^error_in_stream$"):
+            from_stream(item_done(MESSAGE), error)
+
+
 def test_embeddings_are_floats_or_their_bytes() -> None:
     packed = base64.b64encode(struct.pack("<2f", 1.5, -2.0)).decode()
     plain = from_json({"data": [{"index": 0, "embedding": [1.5, -2.0]}]})
