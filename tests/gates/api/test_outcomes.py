@@ -35,14 +35,9 @@ def test_what_the_document_shows_is_taken(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ([], ""),
         ({}, "missing required field `value`"),
         ([{**POSTED, "valeu": 2}], "unknown field `valeu`"),
         ({**POSTED, "request_id": "a\0b"}, "matching regex"),
-        ({**POSTED, "request_id": ""}, "neither request_id nor key"),
-        ({**POSTED, "value": "fraud"}, "is no number"),
-        ({**POSTED, "time": "2026-11-02T10:00:00"}, "no time zone"),
-        ({**POSTED, "model": "nobody"}, "no model 'nobody'"),
         ("text", "got `str`"),
     ],
 )
@@ -51,7 +46,7 @@ def test_what_is_not_lawful_is_refused_and_says_why(tmp_path: Path, body: Any, s
     async def posted() -> None:
         async with desk(tmp_path) as started, client_of(started) as client:
             answer = await client.post("/api/outcomes", json=body)
-            assert answer.status_code == (200 if not said else 404 if "nobody" in said else 422), answer.text
+            assert answer.status_code == 422, answer.text
             assert said in answer.text
 
     posted()

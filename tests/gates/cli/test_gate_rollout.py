@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import httpx2
 import pytest
 
 from gates.cli import run
+from gates.client import ControlClient
 from gates.exits import Exit
 from tests.endtoend.penstock import MODEL, Penstock, configuration
+from tests.servers import Background, ModelServer, Seen, eventually, reply
 
 GATES = """
 production:
@@ -29,15 +32,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def control(folder: Path) -> Iterator[str]:
-    """A control plane with a rollout of version 42, which is in shadow."""
+def control(background: Background, folder: Path) -> Iterator[str]:
+    """A control plane with a rollout of version 42, which is in shadow; Prometheus tells a loss of 1.5."""
     servers = {"40": "http://127.0.0.1:1", "42": "http://127.0.0.1:2"}
-    settings = configuration(folder / "penstock.db", servers, champion="40")
+    live = {"live": {"loss": {"metric": "prometheus", "query": "loss", "max": 2}}}
+    settings = configuration(folder / "penstock.db", servers, champion="40", promotion=live)
     (folder / "gates.yaml").write_text(GATES)
-    with Penstock(folder, settings, workers=1) as penstock:
-        url = penstock.control_url
-        assert run(["start", MODEL, "--candidate", "42", "--control", url]) == Exit.GO
-        yield url
+    with ModelServer(background, telling_a_loss) as prometheus:
+        settings["prometheus"] = f"http://{prometheus.origin.authority}"
+        with Penstock(folder, settings, workers=1) as penstock:
+            url = penstock.control_url
+            assert run(["start", MODEL, "--candidate", "42", "--control", url]) == Exit.GO
+            yield url
+
+
+async def telling_a_loss(seen: Seen, send: Any) -> None:
+    data = {"resultType": "vector", "result": [{"metric": {}, "value": [time.time(), "1.5"]}]}
+    await reply(send, json.dumps({"status": "success", "data": data}).encode())
 
 
 def gate(stage: str, candidate: str, control: str, folder: Path, *more: str) -> tuple[int, dict[str, Any]]:
@@ -48,11 +59,22 @@ def gate(stage: str, candidate: str, control: str, folder: Path, *more: str) -> 
     return status, {one["gate"]: one for one in stages[0]["gates"]}
 
 
+def test_prometheus_is_asked_by_the_control_plane_itself(control: str) -> None:
+    def said() -> tuple[str, str] | None:
+        with ControlClient(control) as client:
+            rollout = client.model(MODEL).rollout
+        found = [one for one in rollout.gates if one.gate == "loss"] if rollout else []
+        return (found[0].verdict, found[0].reason) if found else None
+
+    eventually(lambda: said() == ("PASS", "1.5: at most 2 asked"))
+
+
 def test_what_a_running_rollout_has_shown_is_judged(control: str, folder: Path, capfd: Any) -> None:
     status, live = gate("live", "42", control, folder)
     assert status == Exit.WARNING
     assert live["error_rate"]["verdict"] == "INSUFFICIENT"
     assert live["error_rate"]["source"].startswith("rollout ")
+    assert live["loss"]["source"].startswith("Prometheus at ")
     assert gate("live", "41", control, folder)[0] == Exit.REFUSED
     assert "version 41 is not on trial" in capfd.readouterr().err
 
