@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from gates.durations import duration
 from gates.health import UNSEEN, Health
 from gates.outside import OutsideGate
 from gates.phases import CLIMBING, RETREATS, Event, next_phase
@@ -121,7 +122,7 @@ def _late(rollout: Rollout, seen: Observation, lacking: list[str]) -> _Move | No
     deadline = rollout.terms.plan.deadline
     if deadline is None or seen.age < deadline.after:
         return None
-    reason = f"the stage is not passed after {deadline.after:g} s, its deadline; it lacks {', '.join(lacking)}"
+    reason = f"the stage is not passed after {duration(deadline.after)}, its deadline; it lacks {', '.join(lacking)}"
     if deadline.then == "roll_back":
         return _Move(Event.ROLL_BACK, f"{reason}; {seen.champion}")
     return None if rollout.overdue else _Move(Event.OVERDUE, reason)
@@ -135,7 +136,7 @@ def waiting_for(rollout: Rollout, seen: Observation) -> list[str]:
     wanted = max(stage.min_requests, 1)
     lacking = []
     if seen.elapsed < stage.min_duration:
-        lacking.append(f"{math.ceil(stage.min_duration - seen.elapsed)} s of {stage.min_duration:g} s")
+        lacking.append(f"{duration(math.ceil(stage.min_duration - seen.elapsed))} of {duration(stage.min_duration)}")
     if seen.requests < wanted:
         lacking.append(f"{wanted - seen.requests} of {wanted} requests")
     return lacking + [f"gate {name}" for name in undecided((*seen.results, *_of(rollout, seen, OutsideGate.keeps)))]
@@ -205,4 +206,4 @@ def _advised(rollout: Rollout, move: _Move, generation: int) -> Decision | None:
 
 def _passed(seen: Observation) -> str:
     verdicts = ", ".join(f"{result.gate} {result.verdict}" for result in seen.verdicts) or "no gates"
-    return f"stage passed after {seen.elapsed:.0f} s and {seen.requests} requests: {verdicts}"
+    return f"stage passed after {duration(round(seen.elapsed))} and {seen.requests} requests: {verdicts}"

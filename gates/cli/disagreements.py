@@ -35,10 +35,11 @@ def disagreements(
     json: Json = False,
     control: Control = CONTROL,
 ) -> None:
-    """Show pairs of answers that differ, and failures of the candidate alone: the worst of each finding first.
+    """Show answers that differ, and the candidate's own failures.
 
-    Each with the request that both got. Of each finding the worst are kept, and a fair sample of all, over the whole
-    rollout and from all workers; without what the configuration names under agreement.disagreements.redact.
+    The worst of each finding come first, each with the request that both got. Of each finding the worst are kept,
+    and a fair sample of all, over the whole rollout and from all workers; without what the configuration names
+    under agreement.disagreements.redact.
 
     \b
       penstock disagreements fraud_detector

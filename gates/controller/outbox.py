@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from gates.decision import Decision
+from gates.durations import duration
 from gates.gate import terms_of
 from gates.phases import Event
 from gates.ports import Errand, RolloutFacts
@@ -83,7 +84,7 @@ def _parameters(terms: Terms) -> dict[str, str]:
     plan, budget = terms.plan, terms.budget
     stages = {
         f"plan/{position}_{plan.phase_at(position)}": (
-            f"{stage.share_bp * 100 / BASIS_POINTS:g} %, {stage.min_duration:g} s, {stage.min_requests} requests"
+            f"{stage.share_bp * 100 / BASIS_POINTS:g} %, {duration(stage.min_duration)}, {stage.min_requests} requests"
             + (", approval" if stage.approval else "")
         )
         for position, stage in enumerate(plan.stages)
@@ -91,7 +92,7 @@ def _parameters(terms: Terms) -> dict[str, str]:
     limits = {
         "plan/on_fail": plan.on_fail,
         "plan/max_bad_answers": plan.max_bad_answers,
-        "plan/deadline": plan.deadline and f"{plan.deadline.after:g} s, then {plan.deadline.then}",
+        "plan/deadline": plan.deadline and f"{duration(plan.deadline.after)}, then {plan.deadline.then}",
         "plan/dry_run": plan.dry_run or None,
     }
     gates = {f"gate/{gate.name}": f"{gate.severity}: {terms_of(gate)}" for gate in terms.gates}

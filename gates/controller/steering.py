@@ -18,6 +18,7 @@ from gates.controller.revert import revert, target_of
 from gates.controller.standing import Standing
 from gates.controller.watch import Watch
 from gates.decision import Command, Decision
+from gates.durations import duration
 from gates.outlook import warnings
 from gates.phases import RETREATS, Event, IllegalEvent
 from gates.ports import Clock, Commit, RegistryError, Serving, StaleGeneration, Store, StoreError
@@ -223,8 +224,8 @@ class Steering:
                 return
             rolled_back = row.event == Event.ROLL_BACK and row.by != reconcile.CONFIGURATION
             if rolled_back and decode_inputs(row.inputs).rollout.candidate == candidate:
-                cause = f"{model.name}: version {candidate} was rolled back {now - row.at:.0f} s ago: {row.reason}"
-                raise CoolingDown(f"{cause}; the cool-down has {left:.0f} s left")
+                cause = f"{model.name}: version {candidate} was rolled back {duration(now - row.at)} ago: {row.reason}"
+                raise CoolingDown(f"{cause}; the cool-down has {duration(left)} left")
 
     async def _decided(self, inputs: Inputs) -> Decision:
         decision = inputs.decide()

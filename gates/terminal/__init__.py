@@ -11,11 +11,12 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from gates.durations import duration
 from gates.outlook import Forecast
 from gates.phases import ENDED
 from gates.status import ControlStatus, LaneStatus, ModelStatus, RolloutStatus
 from gates.terminal.answers import answers_compared
-from gates.terminal.wording import CANDIDATE, CHAMPION, duration, milliseconds, plain, words
+from gates.terminal.wording import CANDIDATE, CHAMPION, milliseconds, plain, words
 from gates.verdict import GateResult, Light, Verdict
 from proxy.snapshot import Phase
 

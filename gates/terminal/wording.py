@@ -24,13 +24,3 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.1f} ms" if value < 100 else f"{value:,.0f} ms"
-
-
-def duration(seconds: float) -> str:
-    whole = int(seconds)
-    days, hours, minutes = whole // 86_400, whole // 3600 % 24, whole // 60 % 60
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

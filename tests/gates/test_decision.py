@@ -233,7 +233,7 @@ def test_a_stage_past_its_deadline_is_told_once() -> None:
     assert decide(rollout, replace(held, age=59), None, 9) is None
     alert = decided(rollout, held)
     assert (alert.event, alert.rollout.phase, alert.rollout.epoch) == (Event.OVERDUE, Phase.RAMP, 3)
-    assert alert.reason == "the stage is not passed after 60 s, its deadline; it lacks gate p99"
+    assert alert.reason == "the stage is not passed after 1 min, its deadline; it lacks gate p99"
     assert decide(alert.rollout, held, None, 10) is None
     assert decided(rollout, late).event is Event.CLIMB, "what is passed is not late"
     assert not decided(alert.rollout, late).rollout.overdue

@@ -215,7 +215,7 @@ def test_a_side_of_the_evidence_is_full_only_where_it_decides(toward_pass: float
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.4, "0 s"), (59.9, "59 s"), (60, "1 min 0 s"), (3600, "1 h 0 min"), (90_000, "1 d 1 h")],
+    [(0.4, "0.4 s"), (59.9, "59 s"), (60, "1 min"), (3600, "1 h"), (90_000, "1 d 1 h")],
 )
 def test_durations(seconds: float, words: str) -> None:
     model = replace(MODEL, rollout=replace(ROLLOUT, elapsed=seconds))

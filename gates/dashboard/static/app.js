@@ -3,7 +3,7 @@
 import { follow, get, logIn, logOut } from "./api.js";
 import { askForToken } from "./dialogs.js";
 import { h } from "./dom.js";
-import { count, words } from "./format.js";
+import { count, plural, words } from "./format.js";
 import { ModelView } from "./model.js";
 import { Overview } from "./overview.js";
 
@@ -47,7 +47,7 @@ function open(who = rights) {
 function found(status) {
   const behind = Object.values(status.workers).filter((held) => held !== status.generation).length;
   const workers = Object.keys(status.workers).length;
-  const told = [`${count(workers)} worker${workers === 1 ? "" : "s"}`, `generation ${count(status.generation)}`];
+  const told = [plural(workers, "worker"), `generation ${count(status.generation)}`];
   if (behind) told.splice(1, 0, `${behind} behind`);
   connection(workers ? "live" : "warn", workers ? `live · ${told.join(" · ")}` : "live · no worker is alive");
   at("lost").hidden = true;
@@ -67,11 +67,20 @@ function lost(reason) {
 function refused(error, view) {
   connection("lost", "refused");
   at("lost").hidden = true;
-  if (error.status !== 401) return view.refuse(error.message);
+  view.refuse(error.message);
+  if (error.status !== 401) return;
+  at("who").replaceChildren();
+  comeIn();
+}
+
+/** Whoever closes the dialog can have it again. */
+function comeIn() {
   askForToken(async ({ token }) => {
     await logIn(token);
     enter();
   });
+  const again = h("button", { type: "button", class: "quiet", onclick: comeIn }, "Log in");
+  at("dialog").addEventListener("close", () => at("who").childElementCount || at("who").append(again), { once: true });
 }
 
 /** Who looks, and with what rights; the buttons are those that the rights allow. */

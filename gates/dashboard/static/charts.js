@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { clock, count, millis, percent } from "./format.js";
 
 const ROWS = 30; // of a table, the newest
+const ROOM = 0.12; // of a chart's width, for the name of a stage
 const MINUTES = { recent: "Last 10 minutes", whole: "Whole rollout" };
 
 const rate = (point, name) => point[name] / point.seconds;
@@ -205,7 +206,7 @@ function layout(chart, points, rollout) {
     xaxis: { ...axis, type: "date", nticks: 5, showgrid: false, tickformat: tickFormat(points) },
     yaxis: { ...axis, range: range(chart, points), nticks: 5 },
     shapes: begun.map(({ at }) => ({ ...mark, type: "line", x0: at, x1: at })),
-    annotations: begun.slice(-8).map(({ at, position }) => ({ ...label, x: at, text: rollout.stages[position]?.name ?? "" })),
+    annotations: apart(begun, points).map(({ at, position }) => ({ ...label, x: at, text: rollout.stages[position]?.name ?? "" })),
   };
 }
 
@@ -237,4 +238,10 @@ function changes(points) {
   return points
     .filter((point, at) => at > 0 && point.position !== points[at - 1].position)
     .map(({ at, seconds, position }) => ({ at: new Date((at - seconds) * 1000), position }));
+}
+
+/** Those of the changes whose names have room, the later of two where they have not. */
+function apart(begun, points) {
+  const room = points.length ? (points.at(-1).at - points[0].at) * 1000 * ROOM : 0;
+  return begun.filter(({ at }, index) => index === begun.length - 1 || begun[index + 1].at - at > room);
 }

@@ -2,6 +2,7 @@
 
 export const words = (name) => name.replaceAll("_", " ");
 export const count = (number) => number.toLocaleString("en");
+export const plural = (number, name) => `${count(number)} ${name}${number === 1 ? "" : "s"}`;
 
 /** Rounded down, so that 100 % means all. */
 export function percent(share, digits = 2) {
@@ -15,12 +16,13 @@ export function millis(value) {
   return value < 100 ? `${value.toFixed(1)} ms` : `${count(Math.round(value))} ms`;
 }
 
+/** In the two largest units: 59 s, 1 min 5 s, 1 h, 23 h 55 min. */
 export function duration(seconds) {
   const whole = Math.max(Math.round(seconds), 0);
-  const [days, hours, minutes] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
-  if (days) return `${days} d ${hours} h`;
-  if (hours) return `${hours} h ${minutes} min`;
-  return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
+  const parts = [["d", Math.floor(whole / 86400)], ["h", Math.floor(whole / 3600) % 24], ["min", Math.floor(whole / 60) % 60], ["s", whole % 60]];
+  const first = parts.findIndex(([, number]) => number);
+  const shown = first < 0 ? [] : parts.slice(first, first + 2).filter(([, number]) => number);
+  return shown.map(([unit, number]) => `${number} ${unit}`).join(" ") || "0 s";
 }
 
 export const clock = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");

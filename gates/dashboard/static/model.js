@@ -4,7 +4,7 @@ import { Actions } from "./actions.js";
 import { Charts } from "./charts.js";
 import { Disagreements } from "./disagreements.js";
 import { fill, h, section } from "./dom.js";
-import { count, duration, timeToVerdict, words } from "./format.js";
+import { duration, plural, timeToVerdict, words } from "./format.js";
 import { climb, gates, lanes, losses } from "./rollout.js";
 import { lightOf, pill, traffic } from "./overview.js";
 import { Outputs } from "./outputs.js";
@@ -37,6 +37,7 @@ export class ModelView {
     this.#timeline = new Timeline(model);
     this.#actions = new Actions(model, who);
     this.#ofRollout = [this.#climb, this.#gates, this.#lanes, this.#charts, this.#outputs, this.#slices, this.#disagreements];
+    this.#showRollout(false);
     this.element = h("div", { class: "one" },
       h("p", { class: "crumbs" }, h("a", { href: "#" }, "All models")),
       h("div", { class: "row top" }, this.#head, this.#actions.element),
@@ -59,7 +60,7 @@ export class ModelView {
     this.#actions.show(model);
     this.#timeline.show(`${status.generation}`);
     this.#announce(model);
-    for (const { element } of this.#ofRollout) element.hidden = !rollout;
+    this.#showRollout(Boolean(rollout));
     if (!rollout) return;
     fill(this.#climb.place, [rollout.stages, rollout.phase, rollout.position], () => climb(rollout));
     inView(this.#climb.place);
@@ -70,6 +71,10 @@ export class ModelView {
     this.#disagreements.show(rollout);
     await this.#past.take(rollout.id, points);
     this.#charts.show(this.#past, rollout);
+  }
+
+  #showRollout(there) {
+    for (const { element } of this.#ofRollout) element.hidden = !there;
   }
 
   refuse(why) {
@@ -109,9 +114,9 @@ function stand({ model, champion, candidate, percent, phase, rollout }) {
   if (!rollout) lines.push(["note", `No candidate is on trial. Start one here, or with penstock start ${model} --candidate VERSION.`]);
   else if (phase === "promoted" || phase === "rolled_back") {
     lines.push([phase === "promoted" ? "good" : "bad", `${words(phase)}: ${rollout.reason}`]);
-    lines.push(["note", `The candidate answered ${count(rollout.candidate_served)} requests of clients in all.`]);
+    lines.push(["note", `The candidate answered ${plural(rollout.candidate_served, "request")} of clients in all.`]);
   } else {
-    lines.push(["note", `${duration(rollout.elapsed)} and ${count(rollout.requests)} requests in this stage` +
+    lines.push(["note", `${duration(rollout.elapsed)} and ${plural(rollout.requests, "request")} in this stage` +
       (rollout.waiting_for.length ? `; needs ${rollout.waiting_for.join(", ")}` : "")]);
     if (timeToVerdict(rollout)) lines.push(["note", timeToVerdict(rollout)]);
     if (rollout.dry_run) lines.push(["warn", "A dry run: the controller records what it would do, and people act."]);

@@ -1,7 +1,7 @@
 // All models at one glance.
 
 import { fill, h, unseen } from "./dom.js";
-import { count, LIGHTS, PHASES, stateOf, timeToVerdict, VERDICTS, words } from "./format.js";
+import { LIGHTS, PHASES, plural, stateOf, timeToVerdict, VERDICTS, words } from "./format.js";
 
 export class Overview {
   element = h("div", { class: "overview" }, h("h1", {}, "Models"), h("ul", { class: "models" }));
@@ -53,7 +53,7 @@ function card({ model, champion, candidate, phase, percent, rollout }) {
 
 function outcome(phase, rollout) {
   if (phase !== "promoted" && phase !== "rolled_back") return "";
-  return `${rollout.reason}; it answered ${count(rollout.served)} requests of clients`;
+  return `${rollout.reason}; it answered ${plural(rollout.served, "request")} of clients`;
 }
 
 /** The phase, in its colour and in words. */

@@ -1,7 +1,7 @@
 // The parts of a rollout that are words, marks and bars: its stages, its gates, and what this stage has seen.
 
 import { h } from "./dom.js";
-import { count, duration, millis, percent, stateOf, VERDICTS } from "./format.js";
+import { count, duration, millis, percent, plural, stateOf, VERDICTS } from "./format.js";
 
 const STATES = {
   done: { told: "done", mark: "✓" },
@@ -103,7 +103,7 @@ function agreement({ compared, share, low, high, noise, noise_compared, findings
   if (share === null) return h("p", { class: "note" }, "No pairs of answers compared yet.");
   const kinds = Object.entries(findings).sort(([, one], [, other]) => other - one);
   return h("div", { class: "agreement" },
-    h("p", {}, h("strong", { class: "figure" }, percent(share)), " agreement over ", count(compared), " pairs"),
+    h("p", {}, h("strong", { class: "figure" }, percent(share)), " agreement over ", plural(compared, "pair")),
     h("p", { class: "note" }, `95 % sure, whenever you look: ${percent(low)} to ${percent(high)}`),
     noise !== null && h("p", { class: "note" }, `the champion agrees with itself in ${percent(noise)} of ${count(noise_compared)} probes`),
     coverage !== null && coverage < 1 && h("p", { class: "warn" },

@@ -22,6 +22,7 @@ from tests.browser import Watched, chromium, program
 
 DOCS = Path(__file__).parents[3] / "docs" / "pictures"
 DESK = {"width": 1280, "height": 1180}
+GLANCE = {"width": 1280, "height": 420}
 PHONE = {"width": 390, "height": 844}
 
 
@@ -64,10 +65,10 @@ def rollout(client: ControlClient, candidate: str) -> Iterator[None]:
 def halfway(browser: Browser, scene: Scene) -> None:
     watched = opened(browser, scene, f"#{MODEL}")
     expect(watched.page.locator("[aria-current=step]")).to_contain_text("25 %", timeout=120_000)
-    watched.page.wait_for_timeout(2500)
+    watched.page.wait_for_timeout(1500)
     taken(watched, "rollout-light", whole=False)
     watched.page.emulate_media(color_scheme="dark")
-    watched.page.wait_for_timeout(500)
+    watched.page.wait_for_timeout(300)
     taken(watched, "rollout-dark", whole=False)
 
 
@@ -80,7 +81,7 @@ def ended(browser: Browser, scene: Scene) -> None:
     phone = opened(browser, scene, f"#{MODEL}", viewport=PHONE, color_scheme="dark", device_scale_factor=2)
     phone.page.wait_for_timeout(3000)
     taken(phone, "phone-dark", whole=False)
-    overview = opened(browser, scene, "")
+    overview = opened(browser, scene, "", viewport=GLANCE)
     overview.page.wait_for_timeout(1500)
     taken(overview, "models-light", whole=False)
 
