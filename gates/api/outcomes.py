@@ -142,9 +142,13 @@ class Outcomes:
         return report
 
     def _model_of(self, posted: Posted) -> str:
-        if posted.model:
-            return posted.model
+        """Raises Refusal, before any of the outcomes is kept."""
         known = self._controller.model_names
+        if posted.model in known:
+            return posted.model
+        if posted.model:
+            cause = f"there is no model {posted.model!r}"
+            raise Refusal(422, "bad_body", cause, f"expected one of: {', '.join(known)}")
         if len(known) != 1:
             raise Refusal(422, "bad_body", "an outcome names no model", f"expected model, one of: {', '.join(known)}")
         return known[0]

@@ -39,6 +39,7 @@ def test_what_the_document_shows_is_taken(tmp_path: Path, name: str) -> None:
         ([{**POSTED, "valeu": 2}], "unknown field `valeu`"),
         ({**POSTED, "request_id": "a\0b"}, "matching regex"),
         ("text", "got `str`"),
+        ([POSTED, {**POSTED, "model": "nobody"}], f'there is no model \'nobody\'","remedy":"expected one of: {MODEL}'),
     ],
 )
 def test_what_is_not_lawful_is_refused_and_says_why(tmp_path: Path, body: Any, said: str) -> None:
