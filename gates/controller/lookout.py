@@ -27,7 +27,7 @@ logger = logging.getLogger("penstock.control")
 
 LOOK_EVERY = 1.0
 ASK_EVERY = 5.0
-"""How often Prometheus is asked; a new stage, and what becomes known, are looked at within a second."""
+"""How often Prometheus is asked. A new stage, and what becomes known, are looked at sooner."""
 ANSWER_SECONDS = 5.0
 """How long a query may take, whatever the server drips."""
 QUERIES_AT_ONCE = 4

@@ -56,7 +56,7 @@ def test_a_bad_version_is_blocked_and_a_good_one_is_promoted(
                 "vars.PENSTOCK_GATES": str(tmp_path / "gates.yaml"),
                 "vars.STAGING_URL": address,
                 "vars.STAGING_PAYLOAD": str(tmp_path / "payload.json"),
-                "vars.STAGING_SECONDS": "2",
+                "vars.STAGING_SECONDS": "3",
                 "vars.PENSTOCK_CONTROL": penstock.control_url,
                 "secrets.MLFLOW_TRACKING_URI": registry,
                 "inputs.reason": "all well",
