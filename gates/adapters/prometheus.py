@@ -66,19 +66,22 @@ class Prometheus:
             raise MetricsError(f"{self.name} does not answer as a Prometheus (status {response.status_code})") from None
         if status != "success":
             raise MetricsError(f"{self.name} refuses {form['query']!r}: {answer.get('error', 'no reason given')}")
-        data: Mapping[str, Any] = answer["data"]
+        data: Mapping[str, Any] = answer.get("data", {})
         return data
 
 
 def _series(data: Mapping[str, Any], name: str, query: str) -> list[Series]:
-    kind, result = data.get("resultType"), data.get("result", [])
-    match kind:
-        case "matrix":
-            return [Series.of(one["metric"], _points(one["values"])) for one in result]
-        case "vector":
-            return [Series.of(one["metric"], _points([one["value"]])) for one in result]
-        case "scalar":
-            return [Series.of({}, _points([result]))]
+    try:
+        kind, result = data["resultType"], data["result"]
+        match kind:
+            case "matrix":
+                return [Series.of(one["metric"], _points(one["values"])) for one in result]
+            case "vector":
+                return [Series.of(one["metric"], _points([one["value"]])) for one in result]
+            case "scalar":
+                return [Series.of({}, _points([result]))]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        raise MetricsError(f"{name} does not answer {query!r} as a Prometheus does") from None
     raise MetricsError(f"{name}: {query!r} gives a {kind}, and no numbers")
 
 

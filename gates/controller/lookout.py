@@ -81,7 +81,10 @@ class Lookout:
         """At every rollout whose turn it is, and at those that were promoted and have outcomes since."""
         models = {model.name: model for model in self._settings().models}
         watches = [watch for watch in self._steering.observer.watches.values() if watch.rollout.model in models]
-        await asyncio.gather(*(self._look_at(watch, models[watch.rollout.model]) for watch in watches))
+        looks = (self._look_at(watch, models[watch.rollout.model]) for watch in watches)
+        for trouble in await asyncio.gather(*looks, return_exceptions=True):
+            if isinstance(trouble, Exception):  # a bug of ours costs one model its word, and the control loop nothing
+                logger.error("a gate could not be looked at", exc_info=trouble)
 
     async def judge(self, model: ModelSettings, facts: ProductionFacts) -> tuple[GateResult, ...]:
         """What the model's production gates say now."""

@@ -41,6 +41,15 @@ def test_the_newest_value_of_each_series(background: Background) -> None:
         (b"[]", 200, "does not answer as a Prometheus"),
         (b'{"status": "error", "error": "parse error"}', 400, "refuses 'up': parse error"),
         (b'{"status": "success", "data": {"resultType": "string", "result": [1, "a"]}}', 200, "gives a string"),
+        (b'{"status": "success"}', 200, "as a Prometheus does"),
+        (b'{"status": "success", "data": [1]}', 200, "as a Prometheus does"),
+        (b'{"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}}]}}', 200, "as a Prom"),
+        (
+            b'{"status": "success", "data": {"resultType": "vector", "result": [{"metric": 5, "value": [1, "2"]}]}}',
+            200,
+            "as a",
+        ),
+        (b'{"status": "success", "data": {"resultType": "scalar", "result": [1, "high"]}}', 200, "as a Prom"),
     ],
 )
 def test_what_is_no_answer_is_an_error(background: Background, body: bytes, status: int, said: str) -> None:

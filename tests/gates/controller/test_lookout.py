@@ -23,7 +23,7 @@ from gates.phases import Event
 from gates.promotion.outcomes import Outcome
 from gates.promotion.production import Accuracy, Approved, Lift, NoViolations, ProductionGate, ShadowPeriod
 from gates.promotion.rule import Bounds
-from gates.promotion.series import SeriesGate
+from gates.promotion.series import Series, SeriesGate
 from gates.settings import PromotionGates
 from gates.verdict import Verdict
 from proxy.routing import assign
@@ -160,6 +160,16 @@ class TestPrometheus:
                 metrics.free.set()
         finally:
             lookout.ANSWER_SECONDS = patience
+
+    @in_loop
+    async def test_a_bug_costs_its_gate_the_word_and_the_control_loop_nothing(self) -> None:
+        class Broken(FakeMetrics):
+            def series(self, query: str, seconds: float, at: float) -> Sequence[Series]:
+                raise ZeroDivisionError
+
+        async with desk_of(Broken(), [LOSS]) as desk:
+            await go_on(desk, desk.worker())
+            assert (desk.phase, reason(desk, "loss")) == (Phase.SHADOW, "nothing heard yet")
 
     @in_loop
     async def test_what_was_heard_long_ago_is_no_verdict(self) -> None:
