@@ -1,0 +1,102 @@
+"""What comparing costs, and what of it is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from proxy import comparer
+from proxy.comparer import Comparer
+from proxy.comparison import Answer, Comparison
+from proxy.pairs import Found, Pair
+from proxy.snapshot import AgreementSpec
+from proxy.window import Window
+
+
+def pair(rows: int = 1, encoding: bytes = b"", **spec: int) -> Pair:
+    champion, other = (Answer(200, [], json.dumps({"predictions": [x] * rows}).encode()) for x in (0.1, 0.9))
+    champion = Answer(200, [(b"content-encoding", encoding)], champion.body)
+    return Pair(champion, other, AgreementSpec(**spec))  # type: ignore[arg-type]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(comparer, "monotonic", clock)
+    return clock
+
+
+def took(clock: Clock, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, each look in the loop takes so long by the clock on the wall."""
+
+    def look_at(pair: Pair, counted: bool, tell: Callable[[], float]) -> Found:
+        clock.now += seconds
+        return Found(Comparison(rows=1), None, seconds)
+
+    monkeypatch.setattr(comparer, "look_at", look_at)
+
+
+def compare(pairs: Sequence[Pair], helper: Callable[[Pair, bool], Found | str] | None = None) -> list[Comparison]:
+    async def comparing() -> list[Comparison]:
+        made = Comparer(asyncio.get_running_loop())
+
+        async def look_at(pair: Pair, counted: bool) -> Found | str:
+            assert helper is not None, "this pair is none for the helper"
+            return helper(pair, counted)
+
+        made.helper.look_at = look_at  # type: ignore[method-assign]
+        return [await made.compare(one, Window()) for one in pairs]
+
+    return asyncio.run(comparing())
+
+
+def test_the_time_of_other_processes_is_nothing_to_count(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the loop may rest for long in the middle of a comparison of microseconds."""
+    took(clock, 0.05, monkeypatch)
+    assert [found.skipped for found in compare([pair()] * 100)] == [""] * 100
+
+
+def test_time_that_comparing_can_have_taken_is_counted(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    took(clock, 90e-6, monkeypatch)
+    skipped = [found.skipped for found in compare([pair(cpu_bp=10)] * 100)]
+    assert skipped[:11] == [""] * 11
+    assert skipped[12:] == ["cpu_budget"] * 88, "1 ms in advance, and then a thousandth of the time"
+
+
+def test_the_helpers_time_is_counted_as_the_workers_own(clock: Clock) -> None:
+    found = compare([pair(encoding=b"gzip")] * 3, lambda *_: Found(Comparison(rows=1), None, 0.3))
+    assert [one.skipped for one in found] == ["", "cpu_budget", "cpu_budget"]
+
+
+@pytest.mark.parametrize(("one", "helped"), [(pair(rows=5_000), True), (pair(encoding=b"br"), True)])
+def test_long_and_encoded_pairs_are_the_helpers(one: Pair, helped: bool) -> None:
+    asked: list[bool] = []
+
+    def helper(pair: Pair, counted: bool) -> Found:
+        asked.append(counted)
+        return Found(Comparison(rows=7), None, 0.0)
+
+    assert compare([one], helper)[0].rows == 7
+    assert asked == [True], "one in sixteen is counted, the first among them"
+
+
+def test_what_the_helper_does_not_do_is_skipped_by_its_reason(clock: Clock) -> None:
+    assert compare([pair(rows=5_000)], lambda *_: "helper_busy") == [Comparison(skipped="helper_busy")]
+
+
+def test_long_pairs_that_need_no_reading_are_told_at_once() -> None:
+    failed = Pair(pair(rows=5_000).champion, Answer(503, [], b"x" * 50_000), AgreementSpec())
+    assert compare([failed])[0].skipped == "not_both_succeeded"
+    cut = Pair(pair(rows=5_000).champion, Answer(200, [], None), AgreementSpec())
+    assert [found.skipped for found in compare([cut, cut])] == ["body_too_large"] * 2
