@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import msgspec
 
 from gates.controller.daemonthread import DaemonThread, in_thread
 from gates.controller.outbox import Begin, Finish, Revert, body_of
+from gates.controller.people import approvals_in
+from gates.phases import Event
 from gates.ports import AuditRow, Clock, Outbox, Registry, RegistryError, RolloutFacts, Store, Versions
 from gates.promotion.certificate import certificate
 
@@ -105,9 +107,9 @@ class Errands:
             return await self._attempt(body.facts, self._registry.revert, body.facts, body.by, body.reason, body.at)
         if isinstance(body, Begin):
             return await self._attempt(body.facts, self._registry.begin, body.facts, body.parameters, body.by, body.at)
-        if body.outcome == "promoted" and not await self._attempt(body.facts, self._certify, body):
-            return False
         rows = await in_thread(self._store_calls, self._store.history, body.facts.model, HISTORY)
+        if body.outcome == "promoted" and not await self._attempt(body.facts, self._certify, body, rows):
+            return False
         pairs = await in_thread(self._store_calls, self._store.recorded, body.facts.rollout)
         if pairs and not await self._attempt(body.facts, self._registry.exhibit, body.facts, pairs, body.at):
             return False
@@ -123,10 +125,13 @@ class Errands:
             decisions,
         )
 
-    def _certify(self, body: Finish) -> None:
+    def _certify(self, body: Finish, rows: Sequence[AuditRow]) -> None:
         if self._versions is not None:
-            known = self._versions.facts(body.facts.model, body.facts.candidate)
-            record = certificate(known, body.facts.champion, body.by, body.reason, body.at)
+            facts = body.facts
+            known = self._versions.facts(facts.model, facts.candidate)
+            reviews = [asdict(one) for one in approvals_in(rows, facts.candidate)]
+            said = _verdicts(rows, facts.rollout)
+            record = certificate(known, facts.champion, body.by, body.reason, body.at, reviews, said)
             self._registry.certify(body.facts, record, body.at)
 
     async def _attempt(self, facts: RolloutFacts, tell: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> bool:
@@ -143,3 +148,11 @@ class Errands:
 
 def _decision(row: AuditRow) -> Mapping[str, object]:
     return {**asdict(row), "inputs": msgspec.json.decode(row.inputs)}
+
+
+def _verdicts(rows: Iterable[AuditRow], rollout: str) -> list[Mapping[str, object]]:
+    """What the gates said when the rollout was promoted."""
+    promotions = (row for row in rows if row.rollout == rollout and row.event == Event.PROMOTE)
+    seen: Mapping[str, Any] = next((msgspec.json.decode(row.inputs)["observation"] for row in promotions), {})
+    told = ("gate", "severity", "verdict", "value", "limit", "reason", "source")
+    return [{name: one[name] for name in told} for one in (*seen.get("results", ()), *seen.get("outside", ()))]

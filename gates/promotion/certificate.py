@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -16,8 +16,17 @@ LINEAGE = (
 )
 
 
-def certificate(facts: VersionFacts, champion: str, by: str, reason: str, at: float) -> Mapping[str, object]:
-    """As JSON holds it. `at` is wall time in seconds since the epoch; what is not known is missing, or null."""
+def certificate(
+    facts: VersionFacts,
+    champion: str,
+    by: str,
+    reason: str,
+    at: float,
+    reviews: Sequence[Mapping[str, object]] = (),
+    gates: Sequence[Mapping[str, object]] = (),
+) -> Mapping[str, object]:
+    """As JSON holds it. `at` is wall time in seconds since the epoch; `reviews` are people's, `gates` what each said
+    then. What is not known is missing, or null."""
     artifacts = facts.artifacts
     return {
         "model": facts.model,
@@ -26,6 +35,8 @@ def certificate(facts: VersionFacts, champion: str, by: str, reason: str, at: fl
         "promoted_at": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"),
         "approver": by,
         "reason": reason,
+        "reviews": list(reviews),
+        "gates": list(gates),
         "metrics": dict(sorted(facts.metrics.items())),
         "schema_version": None if artifacts is None else schema_version(artifacts.signature),
         "lineage": {name: value for name in LINEAGE if (value := facts.noted(name))},

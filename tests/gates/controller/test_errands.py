@@ -12,16 +12,17 @@ from gates.controller.errands import Errands
 from gates.controller.outbox import Begin, errands_of, facts_of
 from gates.decision import Decision
 from gates.phases import Event
-from gates.ports import RolloutFacts, StoreError
+from gates.ports import RolloutFacts, StoreError, Versions
 from gates.rollout import Rollout
 from proxy.snapshot import Phase
 from tests.control import MODEL, TERMS, Desk, in_loop, model_settings
 from tests.fakes import FakeRegistry
+from tests.gates.controller.test_gatekeeper import KnownVersions
 
 FACTS = RolloutFacts("r1", MODEL, "40", "42")
 
 
-def errands_at(desk: Desk) -> Errands:
+def errands_at(desk: Desk, versions: Versions | None = None) -> Errands:
     controller = desk.controller
     assert desk.registry is not None
     return Errands(
@@ -33,6 +34,7 @@ def errands_at(desk: Desk) -> Errands:
         desk.clock,
         lambda: overview.figures(controller.observer),
         controller.errand_stored,
+        versions,
     )
 
 
@@ -64,6 +66,28 @@ async def test_a_promotion_is_told_as_one() -> None:
         await desk.command(Event.PROMOTE)
         await errands_at(desk).carry()
         assert registry.told[-1][2][0] == "promoted"
+
+
+@in_loop
+async def test_a_promotions_record_has_who_looked_and_what_the_gates_said() -> None:
+    registry = FakeRegistry()
+    async with Desk(registry=registry) as desk:
+        worker = desk.worker()
+        await desk.climb_to(Phase.RAMP, 500, worker)
+        await worker.poll()
+        worker.traffic(500)
+        await desk.wait(2, worker)
+        await desk.controller.promotions.approve(MODEL, "42", "business", "bo", "worth it")
+        await desk.controller.promotions.approve(MODEL, "41", "security", "eve", "another version")
+        await desk.command(Event.PROMOTE, "ada", "all well")
+        await errands_at(desk, KnownVersions()).carry()
+        (record,) = (rest[0] for act, _, rest in registry.told if act == "certify")
+        assert isinstance(record, Mapping)
+        assert (record["approver"], record["metrics"]) == ("ada", {"accuracy": 0.8})
+        at = desk.clock.wall()
+        assert record["reviews"] == [{"review": "business", "by": "bo", "note": "worth it", "at": at}]
+        assert {gate["gate"]: gate["verdict"] for gate in record["gates"]}["errors"] == "PASS"
+        assert "0 failed of 500" in record["gates"][0]["reason"]
 
 
 @in_loop
