@@ -47,10 +47,10 @@ def conditions(status: ControlStatus, registry_trouble: str) -> Conditions:
     for model in status.models:
         if model.rollout is None or not model.candidate:
             continue
-        failed = [gate for gate in model.rollout.gates if gate.severity == "advisory" and gate.verdict is Verdict.FAIL]
+        failed = [gate for gate in model.rollout.gates if gate.verdict is Verdict.FAIL]
         if failed:
             said = "; ".join(f"gate {gate.gate}: {gate.reason}" for gate in failed)
-            found["advisory_gate_failed", model.model] = said
+            found["gate_failed", model.model] = said
     return found
 
 

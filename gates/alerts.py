@@ -73,7 +73,7 @@ CONDITIONS: dict[str, tuple[Urgency, str]] = {
     "store_gone": (Urgency.CRITICAL, "the store fails; nothing but rollbacks is decided"),
     "no_workers": (Urgency.CRITICAL, "no worker is heard of"),
     "registry_gone": (Urgency.WARNING, "the model registry fails"),
-    "advisory_gate_failed": (Urgency.WARNING, "an advisory gate fails"),
+    "gate_failed": (Urgency.WARNING, "a gate fails, and the rollout is not ended by it"),
 }
 """What may hold for a while: it is told when it begins, and its end as info."""
 

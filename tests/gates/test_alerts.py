@@ -25,11 +25,11 @@ def test_what_is_not_in_the_table_is_not_told() -> None:
 
 
 def test_a_condition_is_told_when_it_begins_and_when_it_ends() -> None:
-    store, gate = ("store_gone", ""), ("advisory_gate_failed", "m")
+    store, gate = ("store_gone", ""), ("gate_failed", "m")
     assert list(turns(set(), {store: "full"})) == [begins("store_gone", "", "full")]
     assert list(turns({store}, {store: "still full"})) == []
     assert list(turns({store}, {gate: "slow"})) == [
-        begins("advisory_gate_failed", "m", "slow"),
+        begins("gate_failed", "m", "slow"),
         ends("store_gone", ""),
     ]
     assert {begins(name, "", "").urgency for name in CONDITIONS} == {Urgency.CRITICAL, Urgency.WARNING}

@@ -14,6 +14,7 @@ import pytest
 
 from gates.adapters.outcomes import SqlOutcomes
 from gates.adapters.prometheus import Prometheus
+from gates.alerting import conditions
 from gates.controller import lookout
 from gates.controller.people import NoGo
 from gates.controller.replay import replay
@@ -328,6 +329,7 @@ class TestBeforeTheEnd:
                 await go_on(desk, worker)
                 assert (desk.phase, verdict(desk, "sla")) == (Phase.BAKE, Verdict.FAIL)
                 assert desk.rollout.waiting_for == ("gate sla",)
+                assert ("gate_failed", MODEL) in conditions(desk.controller.status(), "")
 
         in_loop(tried)()
 
@@ -457,3 +459,16 @@ class TestAfterThePromotion:
                 assert self.serving(desk) == "42"
 
         in_loop(tried)()
+
+
+@in_loop
+async def test_a_gate_that_fails_and_ends_nothing_is_told_of() -> None:
+    """People would look for what keeps the candidate from its promotion."""
+    async with desk_of(FakeMetrics(loss=9.0), [replace(LOSS, severity="advisory")]) as desk:
+        worker = desk.worker()
+        await desk.wait(1, worker)
+        assert conditions(desk.controller.status(), "") == {}
+        await look(desk)
+        assert conditions(desk.controller.status(), "") == {
+            ("gate_failed", MODEL): "gate loss: 9: at most 2 asked",
+        }
