@@ -39,11 +39,23 @@ def _agreement(agreement: AgreementStatus) -> Text:
         reasons = ", ".join(f"{plain(why)} {count:,}" for why, count in sorted(agreement.skipped.items()))
         line.append(f"; {floor_percent(agreement.coverage)} of the pairs compared", style="yellow")
         line.append(f" (not: {reasons})", style="dim")
+    line.append("".join(f"\n{told}" for told in _extent(agreement)), style="dim")
     sure = f"\n95 % sure: from {floor_percent(agreement.low)} to {floor_percent(agreement.high)}"
     if agreement.noise is not None:
         itself = f"{floor_percent(agreement.noise)} of {agreement.noise_compared:,}"
         sure += f"; the champion agrees with itself in {itself}"
     return line.append(sure, style="dim")
+
+
+def _extent(agreement: AgreementStatus) -> Iterator[str]:
+    """In how many rows they differ, and numbers by how much."""
+    if agreement.rows_disagreed:
+        rows = f"{agreement.rows_disagreed:,} of {agreement.rows:,} rows"
+        yield f"{rows} differ, in answers that are not the same bytes"
+    if agreement.largest_gap:
+        gaps = (("p50", agreement.gap_p50), ("p99", agreement.gap_p99))
+        usual = "".join(f"{gap:.3g} ({name}), " for name, gap in gaps if gap is not None)
+        yield f"numbers are apart by {usual}{agreement.largest_gap:.3g} at most"
 
 
 def _outputs(outputs: tuple[Drift, ...]) -> Iterator[RenderableType]:

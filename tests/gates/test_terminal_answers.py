@@ -73,6 +73,16 @@ def test_the_worst_of_those_with_less_traffic_is_not_passed_over() -> None:
     assert "3 more values of country have less traffic; Z agrees least of them, 33.33 %" in lines
 
 
+def test_it_is_told_by_how_much_numbers_differ_and_in_how_many_rows() -> None:
+    agreement = replace(
+        ROLLOUT.agreement, rows=8_000, rows_disagreed=31, largest_gap=0.41236, gap_p50=0.00101, gap_p99=0.02
+    )
+    lines = shown(agreement=agreement)
+    assert "31 of 8,000 rows differ, in answers that are not the same bytes" in lines
+    assert "numbers are apart by 0.00101 (p50), 0.02 (p99), 0.412 at most" in lines
+    assert not any("apart by" in line or "rows differ" in line for line in shown())
+
+
 def test_without_slices_and_outputs_nothing_is_said_of_them() -> None:
     assert not any(word in line for line in shown() for word in ("PSI", "country"))
 
