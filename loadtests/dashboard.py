@@ -22,10 +22,10 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
-from playwright.sync_api import CDPSession, Page
 
 from loadtests.bench import bodies, upstreams
-from tests.browser import chromium, program
+from loadtests.devtools import Chromium
+from tests.browser import program
 from tests.endtoend.penstock import MODEL, Penstock, configuration
 
 TICKS = 100.0
@@ -101,26 +101,25 @@ def load(folder: Path, port: int, rate: float, seconds: float) -> Iterator[None]
 class Scales:
     """Weighs a stretch of time: what the processes spent in it and, with the page open, what the browser held."""
 
-    def __init__(self, penstock: Penstock, page: Page) -> None:
-        self._page = page
-        self._session: CDPSession = page.context.new_cdp_session(page)
-        self._session.send("Performance.enable")
+    def __init__(self, penstock: Penstock, browser: Chromium) -> None:
+        self._browser = browser
+        browser.tell_page("Performance.enable")
         self._address = f"{penstock.control_url}/#{MODEL}"
         self._pids = {"control plane": penstock.children("gates"), "workers": penstock.children("proxy")}
 
     def alone(self, seconds: float) -> Stretch:
-        self._page.goto("about:blank")
+        self._browser.tell_page("Page.navigate", url="about:blank")
         return self._weigh(seconds, lambda at: ())
 
     def watched(self, seconds: float) -> Stretch:
-        self._page.goto(self._address)
+        self._browser.tell_page("Page.navigate", url=self._address)
         return self._weigh(seconds, lambda at: (self._look(at),))
 
     def _weigh(self, seconds: float, look: Callable[[float], tuple[Look, ...]]) -> Stretch:
-        self._page.wait_for_timeout(1000 * SETTLE)
+        time.sleep(SETTLE)
         began, before, looks = time.monotonic(), self._spent(), list[Look]()
         while (passed := time.monotonic() - began) < seconds:
-            self._page.wait_for_timeout(1000 * min(seconds - passed, LOOK_EVERY))
+            time.sleep(min(seconds - passed, LOOK_EVERY))
             looks += look(time.monotonic() - began)
         passed, after = time.monotonic() - began, self._spent()
         return Stretch({name: (after[name] - before[name]) / passed for name in after}, tuple(looks))
@@ -129,18 +128,15 @@ class Scales:
         return {name: sum(map(cpu_seconds, pids)) for name, pids in self._pids.items()}
 
     def _look(self, at: float) -> Look:
-        self._session.send("HeapProfiler.collectGarbage")
-        heap = float(self._session.send("Runtime.getHeapUsage")["usedSize"]) / MEBIBYTE
-        counted = {each["name"]: each["value"] for each in self._session.send("Performance.getMetrics")["metrics"]}
-        return Look(at, heap, resident(self._renderer()), int(counted["Nodes"]), int(counted["JSEventListeners"]))
+        self._browser.tell_page("HeapProfiler.collectGarbage")
+        heap = float(self._browser.tell_page("Runtime.getHeapUsage")["usedSize"]) / MEBIBYTE
+        metrics = self._browser.tell_page("Performance.getMetrics")["metrics"]
+        counted = {each["name"]: int(each["value"]) for each in metrics}
+        return Look(at, heap, resident(self._renderer()), counted["Nodes"], counted["JSEventListeners"])
 
     def _renderer(self) -> int:
         """The process that draws the page; it may be another after each address."""
-        browser = self._page.context.browser
-        assert browser is not None, "the page is of a browser that was launched"
-        session = browser.new_browser_cdp_session()
-        processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
-        session.detach()
+        processes = self._browser.ask("SystemInfo.getProcessInfo")["processInfo"]
         return max((int(each["id"]) for each in processes if each["type"] == "renderer"), key=resident)
 
 
@@ -199,8 +195,8 @@ def main(
         print("it needs Chromium (Debian, Ubuntu: apt-get install chromium)", file=sys.stderr)
         return 4
     lasting = turns * seconds + (turns + 1) * alone + (2 * turns + 1) * (SETTLE + 3)
-    with TemporaryDirectory() as name, scene(Path(name)) as penstock, chromium(path) as browser:
-        scales = Scales(penstock, browser.new_page())
+    with TemporaryDirectory() as name, scene(Path(name)) as penstock, Chromium(path) as browser:
+        scales = Scales(penstock, browser)
         with load(Path(name), penstock.port, rate, lasting):
             without, watched = [scales.alone(alone)], list[Stretch]()
             for turn in range(turns):
