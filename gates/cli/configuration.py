@@ -73,7 +73,7 @@ def validate(
     """Check a configuration and all that it includes. Nothing is started, and nothing is asked over the network.
 
     Gates that the plan's percentages can never decide are named, with --rate also those that would take over a week;
-    and the requests that the slowest gate needs at the least.
+    and the requests that the slowest gate needs at the least. So are those that wait for Prometheus, labels or people.
 
     \b
     Each problem is told with its file, line and key:
@@ -104,6 +104,14 @@ def _outlook(model: ModelSettings, rate: float | None) -> Iterator[str]:
         where, requests = most
         time = f", {requests / rate:,.0f} s at {rate:g} a second" if rate else ""
         yield f"slowest is {where}: at least {requests:,} requests of clients{time}"
+    for scope, stage in (("all", "every stage"), ("shadow", "the shadow"), ("bake", "the bake")):
+        names = [
+            one.gate.name
+            for one in model.promotion.under_way
+            if one.gate.holds == scope and one.gate.severity == "critical"
+        ]
+        if names:
+            yield f"{stage} waits for what is not seen in its traffic: {', '.join(names)}"
 
 
 @app.command()

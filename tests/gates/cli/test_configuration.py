@@ -32,3 +32,18 @@ def test_a_folder_that_cannot_be_is_told(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "config").write_text("a file")
     assert run(["config", "init", str(tmp_path / "config")]) == Exit.UNAVAILABLE
     assert str(tmp_path / "config") in capsys.readouterr().err
+
+
+def test_what_waits_for_more_than_traffic_is_told(tmp_path: Path, capsys: Any) -> None:
+    file = tmp_path / "penstock.yaml"
+    file.write_text(
+        "prometheus: http://127.0.0.1:9090\n"
+        'models: {m: {servers: {"1": [http://127.0.0.1:1]}, champion: "1", promotion: {\n'
+        "  live: {loss: {metric: prometheus, query: loss, max: 2}},\n"
+        "  production: {shadow_period: {}, accuracy: {}, approvals: {severity: advisory}}}}}\n"
+    )
+    assert run(["config", "validate", str(file)]) == Exit.GO
+    told = capsys.readouterr().out
+    assert "m: every stage waits for what is not seen in its traffic: loss\n" in told
+    assert "m: the shadow waits for what is not seen in its traffic: shadow_period\n" in told
+    assert "m: the bake waits for what is not seen in its traffic: accuracy\n" in told
