@@ -99,7 +99,7 @@ check: lint types imports test ## Run all four checks, as CI does
 
 bench: $(COMPILED)/.built $(ENVOY)/.installed ## Measure Penstock beside nginx and Envoy; BENCH_ARGS="--scenario small"
 	@$(NGINX_AND_WRK)
-	@$(BIN)/python -m loadtests.comparison; missed=$$?; \
+	@PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/$(COMPILED):$(CURDIR)" $(BIN)/python -m loadtests.comparison; missed=$$?; \
 		PATH="$(CURDIR)/$(ENVOY)/bin:$$PATH:/usr/sbin" $(BIN)/python -m loadtests.bench $(BENCH_ARGS) && exit $$missed
 
 $(ENVOY)/.installed: loadtests/bench/envoy.lock $(LOCKED)

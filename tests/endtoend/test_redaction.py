@@ -42,24 +42,33 @@ def registered(tmp_path: Path) -> str:
     return uri
 
 
-def echoing(label: str) -> Handler:
-    """A server that repeats, in several ways, all that it is sent, and predicts one label."""
+def echoing(label: str, failing: bool = False) -> Handler:
+    """A server that repeats, in several ways, all that it is sent, and predicts one label and a customer's name.
+
+    Every fourth answer is a long one; one that is `failing` fails every third request."""
 
     async def handle(seen: Seen, send: Any) -> None:
-        told = {"predictions": [label], "note": PLAIN, "body": seen.body.decode(), "fields": dict(seen.fields)}
-        await reply(send, json.dumps({**told, "again": json.loads(seen.body), "target": seen.target.decode()}).encode())
+        asked = json.loads(seen.body)
+        number = asked["number"]
+        told = {"predictions": [label, asked["customer"]["name"]], "note": PLAIN, "again": asked}
+        told |= {"body": seen.body.decode(), "fields": dict(seen.fields), "target": seen.target.decode()}
+        told["padding"] = " " * (0 if number % 4 else 40_000)
+        await reply(send, json.dumps(told).encode(), status=200 if number % 3 or not failing else 500)
 
     return handle
 
 
 def request(number: int) -> dict[str, Any]:
     split = {"columns": ["age", "name"], "data": [[40 + number, IN_COLUMN]]}
-    return {"customer": {"name": IN_BODY}, "dataframe_split": split, "note": PLAIN}
+    return {"number": number, "customer": {"name": IN_BODY}, "dataframe_split": split, "note": PLAIN}
 
 
 def test_no_marked_field_is_found_anywhere(tmp_path: Path, registered: str, background: Background) -> None:
     redact = {"fields": ["customer", "dataframe_split.name"], "headers": ["X-Customer"]}
-    with ModelServer(background, echoing("a")) as champion, ModelServer(background, echoing("b")) as candidate:
+    with (
+        ModelServer(background, echoing("a")) as champion,
+        ModelServer(background, echoing("b", failing=True)) as candidate,
+    ):
         settings = configuration(
             tmp_path / "penstock.db",
             {"1": f"http://{champion.origin.authority}", "2": f"http://{candidate.origin.authority}"},
@@ -79,7 +88,9 @@ def test_no_marked_field_is_found_anywhere(tmp_path: Path, registered: str, back
                 )
                 assert IN_BODY in response.text, "the servers echo what they are sent"
             eventually(lambda: (seen := penstock.model()) and seen.phase == "rolled_back")
-            told = eventually(lambda: text if "finding" in (text := _api(penstock, "disagreements")) else "")
+            told = eventually(
+                lambda: text if {"value", "status_5xx"} <= _findings(text := _api(penstock, "disagreements")) else ""
+            )
             shown = subprocess.run(
                 [sys.executable, "-m", "gates", "disagreements", MODEL, "--control", penstock.control_url],
                 capture_output=True,
@@ -97,6 +108,7 @@ def test_no_marked_field_is_found_anywhere(tmp_path: Path, registered: str, back
     assert [raw for raw in kept if CANARY.encode() in raw] == []
     pairs = json.loads(told)
     assert {pair["headers"]["x-customer"] for pair in pairs} == {"[redacted]"}
+    assert _findings(told) == {"value", "status_5xx"}
     with contextlib.closing(sqlite3.connect(tmp_path / "penstock.db")) as store:
         assert store.execute("SELECT count(*) FROM disagreements").fetchone()[0] > 0
 
@@ -110,6 +122,10 @@ def _getting(penstock: Penstock) -> Any:
 
 def _api(penstock: Penstock, what: str) -> str:
     return str(_getting(penstock)(f"/api/models/{MODEL}/{what}"))
+
+
+def _findings(told: str) -> set[str]:
+    return {pair["finding"] for pair in json.loads(told)}
 
 
 def _table(tracking_uri: str) -> str:
