@@ -5,6 +5,7 @@ Compiled or not, it is the same Python, with the same tests; compiled, a request
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -16,12 +17,11 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HOT = (
-    *("brake", "budget", "comparer", "comparison/near", "connection", "cycle", "dataplane", "gateway", "headers"),
-    *("location", "mirror", "routing", "slices", "strand", "throttle", "units", "upload", "upstream", "windows"),
+    *("brake", "budget", "comparer", "comparison", "connection", "cycle", "dataplane", "formats", "gateway", "headers"),
+    *("histogram", "location", "mirror", "outputs", "pairs", "routed", "routing", "rules", "slices", "snapshot"),
+    *("strand", "tally", "targets", "throttle", "units", "upload", "upstream", "window", "windows"),
 )
-"""The modules of `proxy` that a request passes through. What stands in the planes' messages is left as it is, since
-msgspec reads its annotations; so is the closer look of the comparison, whose numbers may be whole or not as they
-please."""
+"""The modules and packages of `proxy` that a request passes through."""
 
 
 class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -34,7 +34,11 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
         workshop = Path(self._folder.name)
         shutil.copytree(Path(self.root) / "proxy", workshop / "proxy")
         shutil.copy(Path(self.root) / "pyproject.toml", workshop)  # mypy's settings
-        subprocess.run([sys.executable, "-m", "mypyc", *(f"proxy/{name}.py" for name in HOT)], cwd=workshop, check=True)
+        places = [workshop / "proxy" / name for name in HOT]
+        sources = [file for place in places for file in (sorted(place.glob("*.py")) or [place.with_suffix(".py")])]
+        for source in sources:
+            source.write_text(with_annotations(source.read_text()))
+        subprocess.run([sys.executable, "-m", "mypyc", *map(str, sources)], cwd=workshop, check=True)
         for module in workshop.rglob("*.so"):
             if "build" not in module.relative_to(workshop).parts:
                 build_data["force_include"][str(module)] = str(module.relative_to(workshop))
@@ -44,3 +48,26 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         if hasattr(self, "_folder"):
             self._folder.cleanup()
+
+
+def with_annotations(source: str) -> str:
+    """The source, and behind each class that msgspec may read what its annotations say: compiled, a class keeps but an
+    outline of them (`dict` for `dict[str, int]`, `object` for `Any`)."""
+    lines = source.splitlines()
+    for statement in reversed(ast.parse(source).body):
+        if isinstance(statement, ast.ClassDef) and (annotations := _annotations(statement)):
+            lines.insert(
+                statement.end_lineno or 0, f"globals()[{statement.name!r}].__annotations__.update({annotations})"
+            )
+    return "\n".join([*lines, ""])
+
+
+def _annotations(definition: ast.ClassDef) -> dict[str, str]:
+    kinds = [ast.unparse(kind) for kind in (*definition.decorator_list, *definition.bases)]
+    if not any("dataclass" in kind or "Struct" in kind for kind in kinds):
+        return {}
+    return {
+        statement.target.id: ast.unparse(statement.annotation)
+        for statement in definition.body
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+    }

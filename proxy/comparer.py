@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 
 from proxy.budget import CpuBudget
@@ -24,9 +25,10 @@ _ENCODING = b"content-encoding"
 
 
 class Comparer:
-    """The budget is one for the worker and its helper."""
+    """The budget is one for the worker and its helper. `clock` is monotonic, in seconds."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self.helper = Helper(loop)
         self._budget = CpuBudget()
 
@@ -36,7 +38,7 @@ class Comparer:
     async def compare(self, pair: Pair, window: Window | None = None) -> Comparison:
         """What both answered is added to the window, if there is one, of a sample of the pairs."""
         reads = pair.champion.succeeded and pair.other.succeeded
-        if reads and not self._budget.allows(pair.spec.cpu_bp / BASIS_POINTS, monotonic()):
+        if reads and not self._budget.allows(pair.spec.cpu_bp / BASIS_POINTS, self._clock()):
             return Comparison(skipped="cpu_budget")
         is_long = _is_long(pair)
         counted = window is not None and wanted(window.agreement.compared, is_long)
@@ -46,7 +48,7 @@ class Comparer:
                 return Comparison(skipped=found)
             spent = found.seconds
         else:
-            found = look_at(pair, counted, monotonic)
+            found = look_at(pair, counted, self._clock)
             spent = min(found.seconds, _MOST_A_PAIR + _MOST_A_BYTE * pair.size)
         self._budget.spend(spent)
         if window is not None and found.outputs is not None:

@@ -152,6 +152,7 @@ class Connection(asyncio.Protocol):
         self._uploading: Strand | None = None
         self._writable: Signal | None = None
         self._head_bytes = 0
+        self._begins_as_1_1 = False
         self._interim = 0
         self._in_interim = False
         self._ends_with_close = False
@@ -252,6 +253,8 @@ class Connection(asyncio.Protocol):
             return
         response.touched = True
         if not response.status:
+            if not self._head_bytes:
+                self._begins_as_1_1 = data.startswith(b"HTTP/1.1 ")
             self._head_bytes += len(data)
         malformed = self._malformed(data)
         if malformed:
@@ -295,8 +298,9 @@ class Connection(asyncio.Protocol):
             raise UpstreamMalformed(f"more than {MAX_HEADERS} header fields")
         if self._head_bytes > MAX_HEAD_BYTES and _size(response.fields) > MAX_HEAD_BYTES:  # it may have body in it
             raise UpstreamMalformed(f"more than {MAX_HEAD_BYTES} bytes of header")
-        if self._parser.get_http_version() not in ("1.1", "1.0") or not 100 <= status <= 599 or status == 101:
-            raise UpstreamMalformed(f"HTTP/{self._parser.get_http_version()} status {status}")
+        version = self._version()
+        if version not in ("1.1", "1.0") or not 100 <= status <= 599 or status == 101:
+            raise UpstreamMalformed(f"HTTP/{version} status {status}")
         if status < 200:
             self._take_interim(response)
             return
@@ -305,7 +309,13 @@ class Connection(asyncio.Protocol):
         response.status = status
         if response.without_body:
             response.complete = True
-            self._reusable = _stays_open(self._parser.get_http_version(), response.fields)
+            self._reusable = _stays_open(version, response.fields)
+
+    def _version(self) -> str:
+        """The parser writes it anew each time that it is asked, so it is not asked about what everybody can see."""
+        if self._begins_as_1_1 and not self._interim:
+            return "1.1"
+        return str(self._parser.get_http_version())
 
     def on_body(self, body: bytes) -> None:
         response = self._response

@@ -139,9 +139,9 @@ class Cycle:
                 self._owed = int(value)
             elif name == b"date":
                 dated = True
-            lines += (name, b": ", value, b"\r\n")
+            lines.append(b"%b: %b\r\n" % (name, value))
         if not dated:  # a gateway with a clock adds what is missing (RFC 9110 section 6.6.1)
-            lines += (b"date: ", http_date(), b"\r\n")
+            lines.append(b"date: %b\r\n" % http_date())
         self._bodiless = status in (204, 304) or self.scope["method"] == "HEAD"
         if self._owed is None and not self._bodiless:
             if self.scope["http_version"] == "1.1":

@@ -1,8 +1,4 @@
-"""The one path of a request: snapshot, body, assignment, upstream, client, mirror.
-
-What is made anew for each request is a msgspec.Struct: frozen and slotted as the dataclasses elsewhere, and made in a
-fraction of their time.
-"""
+"""The one path of a request: snapshot, body, assignment, upstream, client, mirror."""
 
 from __future__ import annotations
 
@@ -10,8 +6,8 @@ from asyncio import CancelledError
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
+from typing import Final
 
-import msgspec
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from proxy import local
@@ -21,9 +17,10 @@ from proxy.errors import AnswerCut, BodyTooLarge, ClientGone, NoSnapshot, Pensto
 from proxy.headers import AnyFields, Fields, first, forwarded_fields, request_id, returned_fields
 from proxy.mirror import Copy, Mirror
 from proxy.peers import Peers
-from proxy.routing import Assignment, Variant, assign, match, unit_of
-from proxy.slices import Places, places_of
-from proxy.snapshot import ModelRoute, Target
+from proxy.routed import RoutedRequest
+from proxy.routing import Variant, assign, match, unit_of
+from proxy.slices import places_of
+from proxy.snapshot import Target
 from proxy.tally import Answers, LaneTally
 from proxy.upload import Upload
 from proxy.upstream import Upstreams
@@ -33,32 +30,20 @@ FAILED = Answer(502, [], None)
 """Stands for an answer that did not come, or broke off."""
 
 
-class _Request(msgspec.Struct, frozen=True):
-    """One client request under the one route that it will ever see: read whole, unless it is longer than what is held.
-    Then the `rest` goes on as it comes, and the request can neither be copied nor repeated for the champion."""
-
-    route: ModelRoute
-    method: str
-    target: bytes
-    fields: bytes
-    body: bytes
-    id: bytes
-    assignment: Assignment
-    copied: bool
-    places: Places
-    first: bool
-    rest: Upload | None
-
-
-class _Begun(msgspec.Struct, frozen=True):
+class _Begun:
     """An answer whose head is there: who gives it, when it was asked for, and the seconds that the head took."""
 
-    response: Response
-    variant: Variant
-    target: Target
-    start: float
-    first_byte: float
-    fallback: bool = False
+    __slots__ = ("fallback", "first_byte", "response", "start", "target", "variant")
+
+    def __init__(
+        self, response: Response, variant: Variant, target: Target, start: float, first_byte: float, fallback: bool
+    ) -> None:
+        self.response: Final = response
+        self.variant: Final = variant
+        self.target: Final = target
+        self.start: Final = start
+        self.first_byte: Final = first_byte
+        self.fallback: Final = fallback
 
 
 class DataPlane:
@@ -110,26 +95,13 @@ class DataPlane:
         if begun.variant == request.assignment.variant:
             self._copy(request, answer, begun.first_byte)
 
-    def _copy(self, request: _Request, answer: Answer, first_byte: float | None) -> None:
+    def _copy(self, request: RoutedRequest, answer: Answer, first_byte: float | None) -> None:
         if request.copied and request.rest is not None:
             self._mirror.pass_over(request.route, "body_too_large")
         elif request.copied:
-            self._mirror.offer(
-                Copy(
-                    request.route,
-                    request.assignment,
-                    request.method,
-                    request.target,
-                    request.fields,
-                    request.body,
-                    answer,
-                    first_byte,
-                    request.places,
-                    request.first,
-                )
-            )
+            self._mirror.offer(Copy(request, answer, first_byte))
 
-    async def _read(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> _Request:
+    async def _read(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> RoutedRequest:
         snapshot = self._holder.current
         if snapshot is None:
             raise NoSnapshot("no snapshot yet: is the control plane reachable?")
@@ -155,7 +127,7 @@ class DataPlane:
         )
         first_of_unit = self._windows.first(route, unit)
         places = places_of(route.slices, received, body) if route.slices else ()
-        return _Request(
+        return RoutedRequest(
             route,
             scope["method"],
             scope["state"]["target"],
@@ -169,7 +141,7 @@ class DataPlane:
             Upload(receive, chunked, len(body), route.max_body, route.timeout) if more else None,
         )
 
-    async def _begin(self, request: _Request) -> _Begun:
+    async def _begin(self, request: RoutedRequest) -> _Begun:
         """The head of the answer that the client will get. A candidate that fails before its first byte is answered for
         by the champion, and blamed. Raises UpstreamFailed where the champion fails."""
         assignment = request.assignment
@@ -189,13 +161,13 @@ class DataPlane:
         begun.response.discard()
         return await self._step_in(request)
 
-    async def _step_in(self, request: _Request) -> _Begun:
+    async def _step_in(self, request: RoutedRequest) -> _Begun:
         """The champion's answer for a candidate that failed; it has its whole deadline, as a late answer is better than
         none. Raises UpstreamFailed."""
         self._windows.of(request.route, request.first).fallbacks += 1
         return await self._ask(request, "champion", request.route.champion, fallback=True)
 
-    async def _second_opinion(self, request: _Request, rejected: _Begun) -> _Begun:
+    async def _second_opinion(self, request: RoutedRequest, rejected: _Begun) -> _Begun:
         """The champion's answer where it accepts what the candidate has rejected, which then is the candidate's failure
         (MLflow's server answers 400 when the model itself crashes). Else the rejection stands: the client's fault."""
         try:
@@ -215,7 +187,7 @@ class DataPlane:
         self._windows.of(request.route, request.first).fallbacks += 1
         return champion
 
-    async def _ask(self, request: _Request, variant: Variant, target: Target, fallback: bool = False) -> _Begun:
+    async def _ask(self, request: RoutedRequest, variant: Variant, target: Target, fallback: bool = False) -> _Begun:
         if request.route.candidate is not None:
             self._lane(request, variant).ask()
         start = monotonic()
@@ -238,7 +210,7 @@ class DataPlane:
             raise
         return _Begun(response, variant, target, start, monotonic() - start, fallback)
 
-    async def _relay(self, request: _Request, begun: _Begun, send: ASGISendCallable) -> Answer:
+    async def _relay(self, request: RoutedRequest, begun: _Begun, send: ASGISendCallable) -> Answer:
         """Stream the answer to the client, and keep up to `agreement.max_body` bytes of it for the comparison.
 
         Raises AnswerCut where the upstream breaks off: the head is out, so the server aborts the connection."""
@@ -271,11 +243,11 @@ class DataPlane:
             response.status, response.fields, b"".join(kept) if size <= request.route.agreement.max_body else None
         )
 
-    def _lane(self, request: _Request, variant: Variant) -> LaneTally | Answers:
+    def _lane(self, request: RoutedRequest, variant: Variant) -> LaneTally | Answers:
         return self._windows.of(request.route, request.first).answers(variant, request.route, request.places)
 
 
-def _raise_refusal(request: _Request, failure: UpstreamFailed) -> None:
+def _raise_refusal(request: RoutedRequest, failure: UpstreamFailed) -> None:
     """Raise what was wrong with the request where that, and no upstream, has ended its exchange."""
     if request.rest is not None and request.rest.refusal is not None:
         raise request.rest.refusal from failure
@@ -303,7 +275,7 @@ async def _read_body(receive: ASGIReceiveCallable, fields: AnyFields, buffer: in
             return parts[0] if len(parts) == 1 else b"".join(parts), more
 
 
-def _marks(request: _Request, begun: _Begun) -> Fields:
+def _marks(request: RoutedRequest, begun: _Begun) -> Fields:
     """The fields that tell a client who answered."""
     marks = [
         (b"x-request-id", request.id),

@@ -81,7 +81,11 @@ def _aliases_ours(name: bytes) -> bool:
     """Whether a server that reads `_` as `-`, as CGI does, would take the field for one that is not the client's to
     set."""
     name = name.replace(b"_", b"-")
-    return name in _END_HERE or name.startswith(_OURS_BY_PREFIX)
+    return name in _END_HERE or _is_ours(name)
+
+
+def _is_ours(name: bytes) -> bool:
+    return name.startswith(b"x-") and name.startswith(_OURS_BY_PREFIX)  # one prefix is looked for faster than several
 
 
 def _connection_options(fields: AnyFields) -> frozenset[bytes]:
@@ -120,8 +124,8 @@ def forwarded_fields(
                 host = value
             elif name == b"content-length":
                 framed = True
-        elif name not in options and not name.startswith(_OURS_BY_PREFIX):
-            lines += (name, b": ", value, b"\r\n")
+        elif not _is_ours(name) and (not options or name not in options):
+            lines.append(b"%b: %b\r\n" % (name, value))
     lines.append(b"x-request-id: %b\r\nvia: %b penstock\r\n" % (request_id, version.encode()))
     if trusted:
         lines.append(_added_to(fields, client.encode(), scheme.encode(), host))
@@ -174,7 +178,7 @@ def returned_fields(fields: Fields, status: int, ours: Fields) -> Fields:
     kept = [
         field
         for field in fields
-        if field[0] not in _NOT_BACK and field[0] not in options and not field[0].startswith(_OURS_BY_PREFIX)
+        if field[0] not in _NOT_BACK and not _is_ours(field[0]) and (not options or field[0] not in options)
     ]
     kept += ours
     return kept

@@ -9,8 +9,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 from time import monotonic
-
-import msgspec
+from typing import Final
 
 from proxy.brake import Brake
 from proxy.comparer import Comparer
@@ -19,8 +18,8 @@ from proxy.disagreements import NO_ANSWER, Request, finding_of
 from proxy.errors import UpstreamFailed
 from proxy.headers import SHADOW_MARK
 from proxy.pairs import Pair
-from proxy.routing import Assignment, Variant, bucket_of
-from proxy.slices import Places
+from proxy.routed import RoutedRequest
+from proxy.routing import Variant, bucket_of
 from proxy.snapshot import ModelRoute, Target
 from proxy.strand import Strand
 from proxy.tally import Answers, Lane, LaneTally
@@ -31,20 +30,19 @@ from proxy.windows import Windows
 _SHADOW_LANE: dict[Variant, Lane] = {"champion": "champion_shadow", "candidate": "candidate_shadow"}
 
 
-class Copy(msgspec.Struct, frozen=True):
+class Copy:
     """One request to repeat, and the answer that its client got, whose head came after `first_byte` seconds, if one
-    came. `first` tells that it is its unit's first."""
+    came. `shadowed` is the variant that is to repeat it, which counts in `lane`."""
 
-    route: ModelRoute
-    assignment: Assignment
-    method: str
-    target: bytes
-    fields: bytes
-    body: bytes
-    served: Answer
-    first_byte: float | None
-    places: Places = ()
-    first: bool = False
+    __slots__ = ("first_byte", "lane", "request", "route", "served", "shadowed")
+
+    def __init__(self, request: RoutedRequest, served: Answer, first_byte: float | None) -> None:
+        self.request: Final = request
+        self.served: Final = served
+        self.first_byte: Final = first_byte
+        self.route: Final = request.route
+        self.shadowed: Final = request.assignment.shadow_variant
+        self.lane: Final = _SHADOW_LANE[self.shadowed]
 
 
 @dataclass(slots=True)
@@ -76,22 +74,22 @@ class Mirror:
 
     def offer(self, copy: Copy) -> None:
         """Take the copy or drop it; returns at once either way."""
-        shadow = copy.assignment.shadow
+        shadow = copy.request.assignment.shadow
         if shadow is None:
             return
         policy = copy.route.shadow
-        tally = self._windows.of(copy.route, copy.first).shadow
+        tally = self._window(copy).shadow
         tally.offered += 1
         load = self._loads.get(copy.route.model)
         if load is None:
             load = self._loads[copy.route.model] = _Load()
-        size = len(copy.body) + len(copy.served.body or b"")
-        took = copy.first_byte if copy.assignment.variant == "champion" else None
+        size = len(copy.request.body) + len(copy.served.body or b"")
+        took = copy.first_byte if copy.request.assignment.variant == "champion" else None
         if load.copies >= policy.max_in_flight:
             tally.drop("in_flight")
         elif load.bytes + size > policy.max_bytes:
             tally.drop("bytes")
-        elif self._upstreams.none_is_well(_SHADOW_LANE[copy.assignment.shadow_variant], shadow.origins):
+        elif self._upstreams.none_is_well(copy.lane, shadow.origins):
             tally.drop("ejected")
             self._miss(copy)
         elif reason := self.brake.reason(copy.route.model, took):
@@ -107,9 +105,9 @@ class Mirror:
     def _miss(self, copy: Copy) -> None:
         """Count a copy that is kept from servers which fail as the failure that it would have met: else an outage would
         look as short as the few copies that found it."""
-        self._answers(copy, _SHADOW_LANE[copy.assignment.shadow_variant]).observe_failure("ejected", None)
-        if copy.assignment.shadow_variant == "candidate" and not _failed(copy.served):
-            self._windows.of(copy.route, copy.first).alone.candidate += 1
+        self._answers(copy, copy.lane).observe_failure("ejected", None)
+        if copy.shadowed == "candidate" and not _failed(copy.served):
+            self._window(copy).alone.candidate += 1
 
     def _ended(self, strand: Strand) -> None:
         self._under_way.discard(strand)
@@ -129,9 +127,8 @@ class Mirror:
 
     async def _send(self, copy: Copy, shadow: Target, load: _Load, size: int) -> None:
         try:
-            shadowed = copy.assignment.shadow_variant
-            answer = await self._exchange(copy, shadow, _SHADOW_LANE[shadowed])
-            champion, candidate = (copy.served, answer) if shadowed == "candidate" else (answer, copy.served)
+            answer = await self._exchange(copy, shadow, copy.lane)
+            champion, candidate = (copy.served, answer) if copy.shadowed == "candidate" else (answer, copy.served)
             if isinstance(candidate, str):
                 self._miss_answer(copy, candidate)
             elif not isinstance(champion, str):
@@ -145,22 +142,20 @@ class Mirror:
     def _miss_answer(self, copy: Copy, failure: str) -> None:
         """Count and record a request that the candidate has failed to answer, where the champion did."""
         if not _failed(copy.served):
-            self._windows.of(copy.route, copy.first).alone.candidate += 1
+            self._window(copy).alone.candidate += 1
             self._record(copy, copy.served, NO_ANSWER, Comparison(candidate_failure=failure))
 
     async def _compare(self, copy: Copy, champion: Answer, candidate: Answer) -> None:
-        window = self._windows.of(copy.route, copy.first)
-        comparison = await self._comparer.compare(_pair(copy, champion, candidate), window)
-        window = self._windows.of(copy.route, copy.first)  # once more: it changes now
-        judge(window, copy, candidate, comparison)
+        comparison = await self._comparer.compare(_pair(copy, champion, candidate), self._window(copy))
+        judge(self._window(copy), copy, candidate, comparison)  # once more: it changes now
         self._record(copy, champion, candidate, comparison)
 
     def _record(self, copy: Copy, champion: Answer, candidate: Answer, comparison: Comparison) -> None:
         """Put a pair that differs on record, or a failure of the candidate alone, if it is chosen."""
         finding = finding_of(comparison, champion, candidate)
         if finding and copy.route.record.keep:
-            request = Request(copy.method, copy.target, copy.fields, copy.body)
-            pair = (copy.route, copy.assignment.variant, request, champion, candidate)
+            request = Request(copy.request.method, copy.request.target, copy.request.fields, copy.request.body)
+            pair = (copy.route, copy.request.assignment.variant, request, champion, candidate)
             self._windows.reservoir.offer(finding, comparison, *pair)
 
     async def _probe(self, copy: Copy, champion: Answer) -> None:
@@ -168,21 +163,26 @@ class Mirror:
         again = await self._exchange(copy, copy.route.champion, "champion_shadow")
         if not isinstance(again, str):
             comparison = await self._comparer.compare(_pair(copy, champion, again))
-            self._windows.of(copy.route, copy.first).noise.observe(comparison)
+            self._window(copy).noise.observe(comparison)
 
-    async def _exchange(self, copy: Copy, shadow: Target, lane: Lane) -> Answer | str:
+    async def _exchange(self, copy: Copy, target: Target, lane: Lane) -> Answer | str:
         """The shadow's answer, or the code of its failure; counted in its lane. A copy is never tried again, but for a
         kept connection that turns out to be closed (see Pool.exchange): that failure would be nobody's."""
         self._answers(copy, lane).ask()
-        start = monotonic()
-        deadline = start + copy.route.shadow.timeout
-        fields = copy.fields + SHADOW_MARK
+        request, route, start = copy.request, copy.route, monotonic()
         try:
             response = await self._upstreams.send(
-                lane, shadow.origins, copy.method, copy.target, fields, copy.body, deadline, copy.route.max_concurrent
+                lane,
+                target.origins,
+                request.method,
+                request.target,
+                request.fields + SHADOW_MARK,
+                request.body,
+                start + route.shadow.timeout,
+                route.max_concurrent,
             )
             first_byte = monotonic() - start
-            body = await response.read_all(copy.route.agreement.max_body)
+            body = await response.read_all(route.agreement.max_body)
         except UpstreamFailed as failure:
             self._answers(copy, lane).observe_failure(failure.code, monotonic() - start)
             return failure.code
@@ -190,20 +190,23 @@ class Mirror:
         return Answer(response.status, response.fields, body)
 
     def _answers(self, copy: Copy, lane: Lane) -> LaneTally | Answers:
-        return self._windows.of(copy.route, copy.first).answers(lane, copy.route, copy.places)
+        return self._window(copy).answers(lane, copy.route, copy.request.places)
+
+    def _window(self, copy: Copy) -> Window:
+        return self._windows.of(copy.route, copy.request.first)
 
 
 def _pair(copy: Copy, champion: Answer, other: Answer) -> Pair:
     record = copy.route.record
-    avoid = (copy.fields, copy.body) if record.fields or record.headers else ()
-    return Pair(champion, other, copy.route.agreement, copy.target, avoid)
+    avoid = (copy.request.fields, copy.request.body) if record.fields or record.headers else ()
+    return Pair(champion, other, copy.route.agreement, copy.request.target, avoid)
 
 
 def _probed(copy: Copy) -> bool:
     """Whether the champion gets this request again. Drawn by a salt of its own from all that was sent, the request's id
     included: not by the unit, as what differs from call to call belongs to no user."""
     share = copy.route.agreement.noise_bp
-    return share > 0 and bucket_of("noise:" + copy.route.salt, copy.fields) < share
+    return share > 0 and bucket_of("noise:" + copy.route.salt, copy.request.fields) < share
 
 
 def _failed(answer: Answer) -> bool:
@@ -212,8 +215,8 @@ def _failed(answer: Answer) -> bool:
 
 def judge(window: Window, copy: Copy, candidate: Answer, comparison: Comparison) -> None:
     """Count a pair, and blame the arm whose success is one in name only."""
-    window.pair(comparison, copy.route, copy.places)
-    shadowed = copy.assignment.shadow_variant == "candidate"
+    window.pair(comparison, copy.route, copy.request.places)
+    shadowed = copy.shadowed == "candidate"
     if shadowed:
         champion_failed = _failed(copy.served) or bool(comparison.champion_failure)
         candidate_failed = _failed(candidate) or bool(comparison.candidate_failure)
@@ -221,7 +224,7 @@ def judge(window: Window, copy: Copy, candidate: Answer, comparison: Comparison)
         window.alone.champion += champion_failed and not candidate_failed
     if comparison.champion_failure:
         lane: Lane = "champion" if shadowed else "champion_shadow"
-        window.answers(lane, copy.route, copy.places).blame(comparison.champion_failure)
+        window.answers(lane, copy.route, copy.request.places).blame(comparison.champion_failure)
     if comparison.candidate_failure:
         lane = "candidate_shadow" if shadowed else "candidate"
-        window.answers(lane, copy.route, copy.places).blame(comparison.candidate_failure)
+        window.answers(lane, copy.route, copy.request.places).blame(comparison.candidate_failure)

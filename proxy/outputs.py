@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
 from proxy.formats import Answer, Unreadable, predictions
 from proxy.histogram import merge_counts
@@ -119,7 +119,7 @@ def outputs_of_pair(
     """What both answered; None where one of them cannot be read, lest one arm be counted without the other."""
     try:
         left = predictions(champion, spec, path)
-        right = left if champion == candidate else predictions(candidate, spec, path)
+        right = left if champion.same_as(candidate) else predictions(candidate, spec, path)
     except Unreadable:
         return None
     return outputs_of(left.rows, spec, left.meaning, avoid), outputs_of(right.rows, spec, right.meaning, avoid)
@@ -186,10 +186,11 @@ def _count(tally: OutputTally, value: object, spec: AgreementSpec, measured: boo
         tally.labels[label] = tally.labels.get(label, 0) + 1
 
 
-def _label(value: str | float) -> str:
+def _label(value: Any) -> str:
+    """Of a text, a whole number, a whole float or a truth value."""
     if isinstance(value, str):
         return _writable(value)
-    number = int(value)  # of a whole float or a truth value, too
+    number = int(value)
     return str(number) if number.bit_length() < 128 else "a large number"
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import unquote_plus
 
-from proxy.formats.predictions import Unreadable, parse
+from proxy.formats.reading import Unreadable, parse
 
 REDACTED = "[redacted]"
 ALWAYS = frozenset(

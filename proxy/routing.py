@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -14,12 +14,15 @@ from proxy.snapshot import BASIS_POINTS, ModelRoute, Snapshot, Sticky, Target
 Variant = Literal["champion", "candidate"]
 
 
-class Assignment(msgspec.Struct, frozen=True):
+class Assignment:
     """Who serves this request, and who gets a copy of it."""
 
-    variant: Variant
-    target: Target
-    shadow: Target | None
+    __slots__ = ("shadow", "target", "variant")
+
+    def __init__(self, variant: Variant, target: Target, shadow: Target | None) -> None:
+        self.variant: Final = variant
+        self.target: Final = target
+        self.shadow: Final = shadow
 
     @property
     def shadow_variant(self) -> Variant:

@@ -31,7 +31,7 @@ class Signal:
 
     To a task it is a future: one that `asyncio.isfuture` knows by `_asyncio_future_blocking`."""
 
-    __slots__ = ("_asyncio_future_blocking", "_callback", "_cancelled", "_context", "_loop", "fired")
+    __slots__ = ("_asyncio_future_blocking", "_callback", "_cancelled", "_context", "_loop", "fired", "strand")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = False
@@ -40,6 +40,8 @@ class Signal:
         self._context: Context | None = None
         self._cancelled = False
         self.fired = False
+        self.strand: Strand | None = None
+        """The waiter, where it is a strand."""
 
     def __await__(self) -> Generator[Signal, None, None]:
         if not self.fired:
@@ -50,12 +52,11 @@ class Signal:
     def fire(self) -> None:
         """Let whoever waits go on; nobody has to wait yet."""
         self.fired = True
+        strand, self.strand = self.strand, None
         callback, self._callback = self._callback, None
-        if callback is None:
-            return
-        if self._context is None:
-            callback(self)
-        else:
+        if strand is not None:
+            strand.go_on()
+        elif callback is not None:
             self._loop.call_soon(callback, self, context=self._context)
 
     # what a future has for its task
@@ -98,25 +99,35 @@ class Strand:
 
     def go_on(self, _: object = None) -> None:
         """Run to the next wait, or to the end."""
-        self._advance(self._coroutine.send, None)
+        self._advance(None)
 
     def cancel(self) -> None:
         """Raise asyncio.CancelledError in the coroutine, where it waits; nothing where it is over."""
         awaited = self._awaited
-        if awaited is not None:
+        if awaited is None:
+            return
+        if isinstance(awaited, Signal):
+            awaited.strand = None
+        else:
             awaited.remove_done_callback(self.go_on)
-            self._advance(self._coroutine.throw, asyncio.CancelledError())
+        self._advance(asyncio.CancelledError())
 
-    def _advance(self, step: Callable[[Any], Any], value: object) -> None:
+    def _advance(self, thrown: asyncio.CancelledError | None) -> None:
         self._awaited = None
         try:
-            awaited = step(value)
+            awaited = self._coroutine.send(None) if thrown is None else self._coroutine.throw(thrown)
         except (StopIteration, asyncio.CancelledError):
             self._ended(self)
         except BaseException:
             self._ended(self)
             raise
         else:
-            awaited._asyncio_future_blocking = False
+            self._await(awaited)
+
+    def _await(self, awaited: Awaited) -> None:
+        self._awaited = awaited
+        awaited._asyncio_future_blocking = False
+        if isinstance(awaited, Signal):  # the common case, without a bound method
+            awaited.strand = self
+        else:
             awaited.add_done_callback(self.go_on)
-            self._awaited = awaited

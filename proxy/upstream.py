@@ -217,6 +217,16 @@ class Pool:
             self._ticking.cancel()
 
 
+class _Lineup:
+    """A target's servers in one lane, and their pools in the same order."""
+
+    __slots__ = ("origins", "pools")
+
+    def __init__(self, origins: tuple[Origin, ...], pools: tuple[Pool, ...]) -> None:
+        self.origins = origins
+        self.pools = pools
+
+
 class Upstreams:
     """All pools of a worker, made when first used and closed when the snapshot no longer knows their origin."""
 
@@ -225,6 +235,7 @@ class Upstreams:
         self.eject_after = eject_after
         self._idle_expiry = idle_expiry
         self._pools: dict[tuple[str, Origin], Pool] = {}
+        self._lineups: dict[tuple[str, int], _Lineup] = {}  # by the identity of a snapshot's origins, which they hold
         self._tls: dict[UpstreamTls, Fresh] = {}
         self.unwell: set[Origin] = set()
         """The origins that their health probes found unwell."""
@@ -269,21 +280,27 @@ class Upstreams:
                 refusal = refused
         raise refusal or UpstreamRefused("no origin")
 
+    def _lineup(self, lane: str, origins: tuple[Origin, ...]) -> tuple[Pool, ...]:
+        lineup = self._lineups.get((lane, id(origins)))
+        if lineup is None:
+            lineup = _Lineup(origins, tuple([self.pool(lane, origin) for origin in origins]))
+            self._lineups[lane, id(origins)] = lineup
+        return lineup.pools
+
     def _by_load(self, lane: str, origins: tuple[Origin, ...]) -> Sequence[Pool]:
         """The pools in the order in which they are asked: those that keep failing last, however idle they are."""
-        if len(origins) == 1:
-            return (self.pool(lane, origins[0]),)
-        pools = [self.pool(lane, origin) for origin in origins]
+        pools = self._lineup(lane, origins)
+        if len(pools) == 1:
+            return pools
         return sorted(pools, key=lambda pool: (self._passed_over(pool), pool.under_way, pool.sent))
 
     def _passed_over(self, pool: Pool) -> bool:
-        return pool.ejected or pool.origin in self.unwell
+        return pool.ejected or (bool(self.unwell) and pool.origin in self.unwell)
 
     def none_is_well(self, lane: str, origins: tuple[Origin, ...]) -> bool:
         """Whether each origin is unwell by its probes, or keeps failing in this lane."""
-        for origin in origins:
-            pool = self._pools.get((lane, origin))
-            if (pool is None or not pool.ejected) and origin not in self.unwell:
+        for pool in self._lineup(lane, origins):  # noqa: SIM110 - a generator for each copy costs more than it finds
+            if not self._passed_over(pool):
                 return False
         return True
 
@@ -294,6 +311,7 @@ class Upstreams:
     def retain(self, origins: Iterable[Origin]) -> None:
         """Close the idle connections of pools to other origins, and forget those pools once they are empty."""
         known = set(origins)
+        self._lineups.clear()
         for key in [key for key in self._pools if key[1] not in known]:
             self._pools[key].close_idle(float("inf"))
             if not self._pools[key].size:
@@ -309,3 +327,4 @@ class Upstreams:
         for pool in self._pools.values():
             pool.close()
         self._pools.clear()
+        self._lineups.clear()

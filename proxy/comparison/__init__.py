@@ -31,7 +31,7 @@ def compare(champion: Answer, candidate: Answer, spec: AgreementSpec, path: byte
         return Comparison(skipped=_NOT_BOTH, candidate_failure=_rejection(champion, candidate))
     if champion.body is None or candidate.body is None:
         return Comparison(skipped="body_too_large")
-    if champion.body == candidate.body and champion.encoding == candidate.encoding:
+    if champion.same_as(candidate):
         return _AGREED
     near = near_at_once(champion.body, candidate.body, spec)
     if near is not None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
 
 from proxy.comparison.result import Comparison
 from proxy.formats.rows import ROWS_FORMATS, ROWS_MARK, decode_rows
@@ -19,8 +18,7 @@ _KINDS = frozenset(("auto", "numeric", "probability", "label", "json"))
 
 def relative_under(spec: AgreementSpec, resolution: float = 0.0) -> float:
     """The relative tolerance: no finer than the number type that the answers (by `resolution`) or the spec declare."""
-    told: Any = spec  # its numbers may be whole
-    return max(float(told.relative), resolution, _RESOLUTIONS[spec.precision])
+    return max(spec.relative, resolution, _RESOLUTIONS[spec.precision])
 
 
 def near_at_once(champion: bytes, candidate: bytes, spec: AgreementSpec) -> Comparison | None:
@@ -46,13 +44,10 @@ def largest_gap(champion: object, candidate: object, spec: AgreementSpec, relati
         if not _of_one_shape(champion, candidate):
             return FAR
         champion, candidate = list(chain.from_iterable(champion)), list(chain.from_iterable(candidate))
-    told: Any = spec  # its numbers may be whole
-    within = float(told.absolute)
     if spec.kind == "label":
         return _largest_gap(champion, candidate, 0.0, 0.0, math.nan)
-    return _largest_gap(
-        champion, candidate, within, relative, told.threshold if spec.kind == "probability" else math.nan
-    )
+    threshold = spec.threshold if spec.kind == "probability" else math.nan
+    return _largest_gap(champion, candidate, spec.absolute, relative, threshold)
 
 
 def _largest_gap(

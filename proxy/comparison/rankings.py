@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from proxy.snapshot import AgreementSpec
 
@@ -39,7 +39,7 @@ def ranked(value: object) -> Sequence[Hashable] | None:
     return items if all(item is not None for item in items) else None
 
 
-def _are_scores(items: list[object]) -> TypeGuard[list[float]]:
+def _are_scores(items: list[object]) -> TypeGuard[list[Any]]:
     """Whole numbers alone are ids."""
     kinds = set(map(type, items))
     return float in kinds and kinds <= {float, int}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import length_hint
+from typing import Any
 
 from proxy.comparison.near import largest_gap, relative_under
 from proxy.snapshot import AgreementSpec
@@ -87,7 +88,7 @@ class Walk:
             return "label_or_probability" if _is_label_beside_probability(a, b) else "type"
         return "" if a == b else "value"
 
-    def _number(self, a: float, b: float) -> str:
+    def _number(self, a: Any, b: Any) -> str:  # compiled, what is said to be a float is no whole number any more
         """Two whole numbers are labels or counts and must be equal, unless they are measured; a tolerance is for
         measured numbers."""
         if isinstance(a, int) and isinstance(b, int) and self.spec.kind in ("auto", "label", "json"):

@@ -8,7 +8,7 @@ from proxy.formats import openai, tensors
 from proxy.formats.answer import Answer
 from proxy.formats.encodings import decoded
 from proxy.formats.events import from_events
-from proxy.formats.predictions import AnsweredError, Predictions, Unfit, Unreadable, parse
+from proxy.formats.reading import AnsweredError, Predictions, Unfit, Unreadable, parse
 from proxy.formats.rows import ROWS_FORMATS, ROWS_MARK, decode_rows, in_columns, in_rows, unwrapped
 from proxy.snapshot import AgreementSpec, Format
 

@@ -9,7 +9,7 @@ import sys
 import zlib
 from collections.abc import Callable
 
-from proxy.formats.predictions import Unfit, Unreadable
+from proxy.formats.reading import Unfit, Unreadable
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _MOST_ENCODINGS = 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.formats.openai import index_of, parsed, row_of, rows_of_items, texts
-from proxy.formats.predictions import AnsweredError, Predictions
+from proxy.formats.reading import AnsweredError, Predictions
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _LARGEST_INDEX = 4096

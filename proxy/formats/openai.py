@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Sequence
 from typing import Any
 
-from proxy.formats.predictions import Predictions, Unreadable, parse
+from proxy.formats.reading import Predictions, Unreadable, parse
 from proxy.formats.tensors import RESOLUTIONS, floats
 
 _ITEMS = frozenset(("message", "function_call", "function_call_output", "reasoning"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.formats.predictions import Predictions
+from proxy.formats.reading import Predictions
 
 ROWS_MARK = b'{"predictions":'
 ROWS_FORMATS = frozenset(("auto", "mlflow", "kserve_v1", "tf_serving"))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from proxy.formats.predictions import Predictions, Unreadable, parse
+from proxy.formats.reading import Predictions, Unreadable, parse
 from proxy.formats.rows import transposed
 
 Datatype = Literal[

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from proxy import comparer
 from proxy.comparer import Comparer
 from proxy.comparison import Answer, Comparison
 from proxy.pairs import Found, Pair
@@ -23,33 +22,22 @@ def pair(rows: int = 1, encoding: bytes = b"", **spec: int) -> Pair:
 
 
 class Clock:
-    def __init__(self) -> None:
+    """Whatever lies between two looks at it takes `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
         self.now = 100.0
+        self._seconds = seconds
 
     def __call__(self) -> float:
+        self.now += self._seconds
         return self.now
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(comparer, "monotonic", clock)
-    return clock
-
-
-def took(clock: Clock, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on, each look in the loop takes so long by the clock on the wall."""
-
-    def look_at(pair: Pair, counted: bool, tell: Callable[[], float]) -> Found:
-        clock.now += seconds
-        return Found(Comparison(rows=1), None, seconds)
-
-    monkeypatch.setattr(comparer, "look_at", look_at)
-
-
-def compare(pairs: Sequence[Pair], helper: Callable[[Pair, bool], Found | str] | None = None) -> list[Comparison]:
+def compare(
+    pairs: Sequence[Pair], helper: Callable[[Pair, bool], Found | str] | None = None, seconds: float = 0.0
+) -> list[Comparison]:
     async def comparing() -> list[Comparison]:
-        made = Comparer(asyncio.get_running_loop())
+        made = Comparer(asyncio.get_running_loop(), Clock(seconds))
 
         async def look_at(pair: Pair, counted: bool) -> Found | str:
             assert helper is not None, "this pair is none for the helper"
@@ -61,20 +49,18 @@ def compare(pairs: Sequence[Pair], helper: Callable[[Pair, bool], Found | str] |
     return asyncio.run(comparing())
 
 
-def test_the_time_of_other_processes_is_nothing_to_count(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_of_other_processes_is_nothing_to_count() -> None:
     """On a busy machine the loop may rest for long in the middle of a comparison of microseconds."""
-    took(clock, 0.05, monkeypatch)
-    assert [found.skipped for found in compare([pair()] * 100)] == [""] * 100
+    assert [found.skipped for found in compare([pair()] * 100, seconds=0.05)] == [""] * 100
 
 
-def test_time_that_comparing_can_have_taken_is_counted(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    took(clock, 90e-6, monkeypatch)
-    skipped = [found.skipped for found in compare([pair(cpu_bp=10)] * 100)]
+def test_time_that_comparing_can_have_taken_is_counted() -> None:
+    skipped = [found.skipped for found in compare([pair(cpu_bp=10)] * 100, seconds=90e-6)]
     assert skipped[:11] == [""] * 11
     assert skipped[12:] == ["cpu_budget"] * 88, "1 ms in advance, and then a thousandth of the time"
 
 
-def test_the_helpers_time_is_counted_as_the_workers_own(clock: Clock) -> None:
+def test_the_helpers_time_is_counted_as_the_workers_own() -> None:
     found = compare([pair(encoding=b"gzip")] * 3, lambda *_: Found(Comparison(rows=1), None, 0.3))
     assert [one.skipped for one in found] == ["", "cpu_budget", "cpu_budget"]
 
@@ -91,7 +77,7 @@ def test_long_and_encoded_pairs_are_the_helpers(one: Pair, helped: bool) -> None
     assert asked == [True], "one in sixteen is counted, the first among them"
 
 
-def test_what_the_helper_does_not_do_is_skipped_by_its_reason(clock: Clock) -> None:
+def test_what_the_helper_does_not_do_is_skipped_by_its_reason() -> None:
     assert compare([pair(rows=5_000)], lambda *_: "helper_busy") == [Comparison(skipped="helper_busy")]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.formats.encodings import decoded
-from proxy.formats.predictions import Unfit, Unreadable
+from proxy.formats.reading import Unfit, Unreadable
 
 
 def _bare(body: bytes) -> bytes:
