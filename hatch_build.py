@@ -37,7 +37,7 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
         places = [workshop / "proxy" / name for name in HOT]
         sources = [file for place in places for file in (sorted(place.glob("*.py")) or [place.with_suffix(".py")])]
         for source in sources:
-            source.write_text(with_annotations(source.read_text()))
+            source.write_text(prepared(source.read_text()))
         subprocess.run([sys.executable, "-m", "mypyc", *map(str, sources)], cwd=workshop, check=True)
         for module in workshop.rglob("*.so"):
             if "build" not in module.relative_to(workshop).parts:
@@ -50,16 +50,28 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
             self._folder.cleanup()
 
 
-def with_annotations(source: str) -> str:
-    """The source, and behind each class that msgspec may read what its annotations say: compiled, a class keeps but an
-    outline of them (`dict` for `dict[str, int]`, `object` for `Any`)."""
+def prepared(source: str) -> str:
+    """The source as mypyc gets it. Behind each class that msgspec may read it says what the class' annotations say:
+    compiled, a class keeps but an outline of them (`dict` for `dict[str, int]`, `object` for `Any`). And a name in
+    capitals is Final, which spares a lookup at each use."""
     lines = source.splitlines()
     for statement in reversed(ast.parse(source).body):
-        if isinstance(statement, ast.ClassDef) and (annotations := _annotations(statement)):
-            lines.insert(
-                statement.end_lineno or 0, f"globals()[{statement.name!r}].__annotations__.update({annotations})"
-            )
-    return "\n".join([*lines, ""])
+        if isinstance(statement, ast.ClassDef) and (told := _annotations(statement)):
+            lines.insert(statement.end_lineno or 0, f"globals()[{statement.name!r}].__annotations__.update({told})")
+        elif isinstance(statement, ast.Assign) and _is_constant(statement):
+            name = ast.unparse(statement.targets[0])
+            first = statement.lineno - 1
+            lines[first] = lines[first].replace(f"{name} =", f"{name}: _Final =", 1)
+    future = next(n for n, line in enumerate(lines) if line == _FUTURE)
+    return "\n".join([*lines[: future + 1], "from typing import Final as _Final", *lines[future + 1 :], ""])
+
+
+_FUTURE = "from __future__ import annotations"
+
+
+def _is_constant(statement: ast.Assign) -> bool:
+    (target, *others), value = statement.targets, ast.unparse(statement.value)
+    return isinstance(target, ast.Name) and target.id.isupper() and not others and not value.startswith("TypeVar(")
 
 
 def _annotations(definition: ast.ClassDef) -> dict[str, str]:

@@ -75,6 +75,7 @@ class GatewayProtocol:
         self._fields: Fields = []
         self._expects_100 = False
         self._head_bytes = 0
+        self._begins_as_1_1 = False
         self._in_head = False
         self._in_body = False
         self._found: RequestRefused | None = None  # within the parser, which raises an error of its own for it
@@ -129,6 +130,7 @@ class GatewayProtocol:
         if self._deaf:
             return  # whatever follows the last request of a connection belongs to no request
         self._head_bytes += len(data)
+        self._begins_as_1_1 = not (self._in_head or self._in_body) and _begins_as_1_1(data)
         refusal = self._refused(data)
         if refusal is not None:
             self._refuse(refusal)
@@ -183,7 +185,8 @@ class GatewayProtocol:
         self._since = self.loop.time()
         if self._head_bytes > self.limits.head_bytes and self._size_of_head() > self.limits.head_bytes:
             raise HeadTooLarge(f"more than {self.limits.head_bytes} bytes of header")
-        version = self.parser.get_http_version()
+        version = "1.1" if self._begins_as_1_1 else self.parser.get_http_version()  # which writes it anew each time
+        self._begins_as_1_1 = False
         check_request(self._fields, version)
         if self.parser.should_upgrade() and not _bodiless(self._fields):
             raise RequestRefused("a body behind an upgrade is not supported: send the request without Upgrade")
@@ -353,6 +356,12 @@ class GatewayProtocol:
         if self.flow.write_paused:
             return limits.body_seconds
         return limits.idle_seconds if self._running.response_complete else None
+
+
+def _begins_as_1_1(data: bytes) -> bool:
+    """Whether the first line is that of a request in HTTP/1.1."""
+    end = data.find(b"\r\n")
+    return data[end - 9 : end] == b" HTTP/1.1" if end > 9 else False
 
 
 def _take_over(cycle: Cycle) -> bool:

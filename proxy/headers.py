@@ -46,7 +46,7 @@ def first(fields: AnyFields, name: bytes) -> bytes:
 def request_id(fields: AnyFields) -> bytes:
     """The client's own request id if it is sane, else b""."""
     claimed = first(fields, b"x-request-id")
-    return claimed if _SANE_REQUEST_ID(claimed) else b""
+    return claimed if claimed and _SANE_REQUEST_ID(claimed) else b""
 
 
 def check_request(fields: AnyFields, http_version: str) -> None:
@@ -139,6 +139,8 @@ def forwarded_fields(
 
 
 def _forwarding(client: bytes, scheme: bytes, host: bytes) -> bytes:
+    if client and host:  # as nearly always
+        return b"x-forwarded-proto: %b\r\nx-forwarded-for: %b\r\nx-forwarded-host: %b\r\n" % (scheme, client, host)
     lines = b"x-forwarded-proto: %b\r\n" % scheme
     if client:
         lines += b"x-forwarded-for: %b\r\n" % client
