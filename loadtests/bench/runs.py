@@ -67,7 +67,8 @@ class Bench:
 
     def _capacity(self, case: Case) -> float:
         """Requests a second of the same case at full load, with a healthy candidate."""
-        full = replace(case, candidate="healthy", paced=False)
+        contender = case.at_the_pace_of or case.contender
+        full = replace(case, contender=contender, candidate="healthy", paced=False, at_the_pace_of="")
         if full not in self._capacities:
             self._capacities[full] = self.run(full).load.requests_per_second
         return self._capacities[full]

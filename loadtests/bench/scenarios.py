@@ -13,8 +13,9 @@ MB = 1000 * KB
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One contender under one load. `body` is in bytes, both ways; a `paced` load is half of what the contender takes
-    with a healthy candidate. `answers`: is the candidate's the champion's own, or another within tolerance."""
+    """One contender under one load. `body` is in bytes, both ways; a `paced` load is half of what the contender, or the
+    one named by `at_the_pace_of`, takes with a healthy candidate. `answers`: is the candidate's the champion's own, or
+    another within tolerance."""
 
     contender: str
     body: int = SMALL
@@ -23,6 +24,7 @@ class Case:
     answers: Answers = "close"
     candidate: Health = "healthy"
     paced: bool = False
+    at_the_pace_of: str = ""
 
     @property
     def label(self) -> str:
@@ -131,7 +133,7 @@ def _faults() -> Scenario:
 def _comparison() -> Scenario:
     """What comparing costs, beside copies that nobody compares."""
     small, blind = Case("penstock+shadow"), Case("penstock+copies")
-    large, large_blind = (replace(case, body=MB, paced=True) for case in (small, blind))
+    large, large_blind = (replace(case, body=MB, paced=True, at_the_pace_of=blind.contender) for case in (small, blind))
     goals = (
         Goal("rate", small, blind, at_least=0.85),
         Goal("cpu", small, blind),
