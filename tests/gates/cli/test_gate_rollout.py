@@ -102,7 +102,7 @@ def test_what_a_running_rollout_has_shown_is_judged(control: str, folder: Path, 
         ({"request_id": "a", "time": "yesterday", "value": 1}, 422, "time 'yesterday'"),
         ({"request_id": "a", "time": "2026-11-01T10:00:00", "value": 1}, 422, "no time zone"),
         ({"request_id": "a", "time": 1.0, "value": "fraud"}, 422, "value 'fraud' is no number"),
-        ({"request_id": "a", "time": 1.0, "value": 1, "model": "nobody"}, 404, "nobody"),
+        ({"request_id": "a", "time": 1.0, "value": 1, "model": "nobody"}, 422, "nobody"),
         ({"request_id": "a", "time": 1.0, "value": 1, "colour": "red"}, 422, "colour"),
     ],
 )
