@@ -150,7 +150,7 @@ def _of(rollout: Rollout, seen: Observation, does: Callable[[OutsideGate, Phase]
 
 
 def _obey(rollout: Rollout, command: Command, generation: int) -> Decision:
-    event = _onward(rollout) if command.event is Event.CLIMB else command.event
+    event = _onward(rollout) if command.event in (Event.CLIMB, Event.BAKE) else command.event
     next_phase(rollout.phase, event, rollout.phase)  # what is refused is refused as it stands
     if command.amendment is not None:
         rollout = amended(rollout, command.amendment, generation)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gates.decision import CONTROLLER, Command, Decision, Observation, decide, waiting_for
@@ -74,6 +74,7 @@ def decided(rollout: Rollout, seen: Observation = ENOUGH, command: Command | Non
 
 
 @given(under_any_plan(), observations, commands)
+@example(replace(SHADOW, phase=Phase.AWAITING_APPROVAL, position=PLAN.last), ENOUGH, Command(Event.BAKE, "ada"))
 def test_decide_is_total_and_keeps_to_the_table(rollout: Rollout, seen: Observation, command: Command | None) -> None:
     """Whatever comes: a lawful change, no change, or IllegalEvent for a person's wish alone."""
     try:
@@ -176,6 +177,12 @@ def test_approval_is_asked_before_the_stage_and_given_by_advancing(position: int
     assert (held.rollout.position, held.rollout.epoch) == (position, 3)
     approved = decided(held.rollout, Observation(), Command(Event.CLIMB, "ada"))
     assert (approved.rollout.position, approved.rollout.phase) == (position + 1, PLAN.phase_at(position + 1))
+
+
+@pytest.mark.parametrize("position", range(1, PLAN.last))
+def test_a_wish_to_go_on_leads_to_the_next_stage_whatever_it_is_called(position: int) -> None:
+    went = decided(at(position), Observation(), Command(Event.BAKE, "ada")).rollout
+    assert (went.position, went.phase) == (position + 1, PLAN.phase_at(position + 1))
 
 
 @pytest.mark.parametrize(
