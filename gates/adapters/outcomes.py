@@ -11,8 +11,9 @@ from gates.adapters.transactions import Transactions
 from gates.evidence import Moments
 from gates.promotion.outcomes import Joined
 
-BATCH = 2_000
-"""Rows in a transaction: a decision that waits for SQLite's one lock waits for no more than this."""
+BATCH = 500
+"""Rows in a transaction: a decision that waits for SQLite's one lock waits for no more than this, and PostgreSQL ends a
+session that rests for long amid a transaction, as one on a busy machine does while its next statement is written."""
 
 
 class SqlOutcomes:
