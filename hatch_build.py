@@ -22,6 +22,7 @@ HOT = (
     *("strand", "tally", "targets", "throttle", "units", "upload", "upstream", "window", "windows"),
 )
 """The modules and packages of `proxy` that a request passes through."""
+_FUTURE = "from __future__ import annotations"
 
 
 class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -64,9 +65,6 @@ def prepared(source: str) -> str:
             lines[first] = lines[first].replace(f"{name} =", f"{name}: _Final =", 1)
     future = next(n for n, line in enumerate(lines) if line == _FUTURE)
     return "\n".join([*lines[: future + 1], "from typing import Final as _Final", *lines[future + 1 :], ""])
-
-
-_FUTURE = "from __future__ import annotations"
 
 
 def _is_constant(statement: ast.Assign) -> bool:

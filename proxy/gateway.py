@@ -360,8 +360,8 @@ class GatewayProtocol:
 
 def _begins_as_1_1(data: bytes) -> bool:
     """Whether the first line is that of a request in HTTP/1.1."""
-    end = data.find(b"\r\n")
-    return data[end - 9 : end] == b" HTTP/1.1" if end > 9 else False
+    end = data.find(b"\n")
+    return end > 9 and data[end - 10 : end] == b" HTTP/1.1\r"
 
 
 def _take_over(cycle: Cycle) -> bool:

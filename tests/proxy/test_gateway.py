@@ -287,6 +287,15 @@ def test_a_length_is_kept_for_an_old_client(patiently: Behind) -> None:
         assert client.ended()
 
 
+def test_each_request_has_the_version_of_its_own_first_line(patiently: Behind) -> None:
+    with Client(patiently.port) as client:
+        client.send(request("GET", "/stream") + request("GET", "/stream", version="1.0"))
+        assert (client.read().framing, client.read().framing) == ("chunked", "close")
+    with Client(patiently.port) as client:
+        client.send(b"GET / HTTP/1.0\nfoo: HTTP/1.1\r\n\r\n")
+        assert client.read().status == 400
+
+
 def test_a_large_body_comes_whole(patiently: Behind) -> None:
     body = bytes(range(256)) * 20_480
     assert call(patiently.port, "POST", "/", body=body).body == body
