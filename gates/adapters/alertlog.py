@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import delete, select
 
 from gates.adapters import tables
+from gates.adapters.database import retried
 from gates.adapters.transactions import Transactions
 from gates.alerts import CONDITIONS, AlertKey
 
@@ -18,11 +19,13 @@ class SqlAlertLog:
         """Raises StoreError for an impossible URL."""
         self._transactions = Transactions(url)
 
+    @retried
     def told(self) -> Mapping[AlertKey, float]:
         kept = tables.alerts
         with self._transactions.begin() as db:
             return {AlertKey(row.name, row.subject, row.occasion): row.at for row in db.execute(select(kept))}
 
+    @retried
     def tell(self, key: AlertKey, at: float, before: float) -> None:
         kept = tables.alerts
         statement = self._transactions.insert(kept).values(**key._asdict(), at=at)

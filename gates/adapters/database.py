@@ -1,13 +1,15 @@
-"""What differs between SQLite and PostgreSQL, and what a URL of either may give away: engines, clocks, upserts,
-passwords."""
+"""What differs between SQLite and PostgreSQL, and what a URL of either may give away: engines, clocks, upserts, ends of
+transactions, passwords."""
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote_plus
 
 from sqlalchemy import (
@@ -27,10 +29,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gates.ports import StoreError
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+logger = logging.getLogger("penstock.control")
+
 BUSY_SECONDS = 1.0
 CONNECT_SECONDS = 2
 IDLE_SECONDS = 2.0
 """What a transaction may rest: a controller that is stopped amid a commit must not hold up the one that takes over."""
+TRIES = 3
 
 _POSTGRES: Mapping[str, Any] = {
     "connect_timeout": CONNECT_SECONDS,
@@ -47,6 +55,12 @@ _NOW: Mapping[str, ColumnElement[float]] = {
 }
 _SECRETS = ("password", "sslpassword")
 """The options of a URL's query that the driver takes secrets from."""
+_ENDED_AT_REST = "25P03"
+"""PostgreSQL's idle_in_transaction_session_timeout: it comes before any COMMIT is read, so nothing was committed."""
+
+
+class EndedAtRest(StoreError):
+    """The database has ended a transaction that this process did not go on with; nothing of it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,24 @@ def database(url: str) -> Database:
     except (SQLAlchemyError, TypeError) as error:
         raise _failure(parsed, error) from None
     return Database(engine, _INSERTS[engine.dialect.name], _NOW[engine.dialect.name])
+
+
+def retried(act: Callable[P, T]) -> Callable[P, T]:
+    """Of what is one transaction: do it again from its beginning where that was ended at rest.
+
+    A process that was stopped, or that a busy machine gave no time, is no reason to fail. What it has lost meanwhile,
+    such as the lease, the transaction finds out when it is made again."""
+
+    @wraps(act)
+    def again(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(TRIES - 1):
+            try:
+                return act(*args, **kwargs)
+            except EndedAtRest as error:
+                logger.warning("a transaction is made again: %s", error)
+        return act(*args, **kwargs)
+
+    return again
 
 
 def _engine(url: URL) -> Engine:
@@ -123,10 +155,14 @@ def _bound_waits(connection: Connection) -> None:
 
 def _failure(url: URL, error: Exception | str) -> StoreError:
     """Drivers take passwords from the query too, and some errors quote what they were given."""
-    text = " ".join(str(getattr(error, "orig", None) or error).split())
+    cause = getattr(error, "orig", None) or error
+    text = " ".join(str(cause).split())
     for secret in _secrets(url):
         text = text.replace(secret, "***")
-    return StoreError(f"store {url.set(query={}).render_as_string(hide_password=True)}: {text}")
+    text = f"store {url.set(query={}).render_as_string(hide_password=True)}: {text}"
+    if getattr(cause, "sqlstate", None) == _ENDED_AT_REST:
+        return EndedAtRest(f"{text}: this process was stopped for {IDLE_SECONDS:g} s, or the machine gives it no time")
+    return StoreError(text)
 
 
 def _secrets(url: URL) -> list[str]:

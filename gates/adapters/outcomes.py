@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import delete, func, select
 
 from gates.adapters import tables
+from gates.adapters.database import retried
 from gates.adapters.transactions import Transactions
 from gates.evidence import Moments
 from gates.promotion.outcomes import Joined
 
 BATCH = 500
-"""Rows in a transaction: a decision that waits for SQLite's one lock waits for no more than this, and PostgreSQL ends a
-session that rests for long amid a transaction, as one on a busy machine does while its next statement is written."""
+"""Rows in a transaction: a decision that waits for SQLite's one lock waits for no more than this."""
 
 
 class SqlOutcomes:
@@ -24,16 +24,12 @@ class SqlOutcomes:
         self._transactions = Transactions(url)
 
     def add(self, model: str, outcomes: Sequence[Joined], kept: Sequence[str]) -> int:
-        known, new = tables.outcomes, 0
         rows = [_row(model, joined) for joined in outcomes]
-        for first in range(0, len(rows), BATCH):
-            with self._transactions.begin() as db:
-                statement = self._transactions.insert(known).on_conflict_do_nothing().returning(known.c.id)
-                new += len(db.execute(statement, rows[first : first + BATCH]).all())
-        with self._transactions.begin() as db:
-            db.execute(delete(known).where(known.c.model == model, known.c.rollout.not_in(list(kept))))
+        new = sum(self._insert(rows[first : first + BATCH]) for first in range(0, len(rows), BATCH))
+        self._forget(model, kept)
         return new
 
+    @retried
     def tally(self, rollout: str) -> Mapping[str, Mapping[str, Moments]]:
         """A unit's outcomes are one value, their mean: those of one user are not independent."""
         kept = tables.outcomes
@@ -63,6 +59,21 @@ class SqlOutcomes:
 
     def close(self) -> None:
         self._transactions.close()
+
+    @retried
+    def _insert(self, rows: Sequence[Mapping[str, object]]) -> int:
+        """How many of them are new."""
+        known = tables.outcomes
+        statement = self._transactions.insert(known).on_conflict_do_nothing().returning(known.c.id)
+        with self._transactions.begin() as db:
+            return len(db.execute(statement, rows).all())
+
+    @retried
+    def _forget(self, model: str, kept: Sequence[str]) -> None:
+        """All of the model's rollouts but those of `kept`."""
+        known = tables.outcomes
+        with self._transactions.begin() as db:
+            db.execute(delete(known).where(known.c.model == model, known.c.rollout.not_in(list(kept))))
 
 
 def _row(model: str, joined: Joined) -> dict[str, object]:

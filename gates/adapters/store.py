@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, sele
 from sqlalchemy.exc import SQLAlchemyError
 
 from gates.adapters import migrations, records, tables
-from gates.adapters.database import database
+from gates.adapters.database import database, retried
 from gates.adapters.migrations import UnknownSchema
 from gates.audit import Link, hash_of
 from gates.ports import (
@@ -60,6 +60,7 @@ class SqlStore:
         self._database = database(url)
         self._prepared = False
 
+    @retried
     def lead(self, seconds: float) -> str:
         head, now = tables.head, self._database.now
         until = now + seconds
@@ -71,10 +72,12 @@ class SqlStore:
             holder: str = db.execute(select(head.c.holder)).scalar_one()
             return holder
 
+    @retried
     def resign(self) -> None:
         with self._transaction() as db:
             db.execute(update(tables.head).where(tables.head.c.holder == self.name).values(until=0.0))
 
+    @retried
     def load(self) -> State:
         self._prepare()
         with self._transaction() as db:
@@ -88,6 +91,7 @@ class SqlStore:
                 samples=_samples(db),
             )
 
+    @retried
     def commit(self, commit: Commit) -> None:
         head, generation = tables.head, commit.snapshot.generation
         follows = head.c.generation == generation - 1
@@ -108,6 +112,7 @@ class SqlStore:
                 if rollout.begun == generation:
                     _drop_predecessors(db, rollout)
 
+    @retried
     def keep(self, samples: Sequence[WorkerSample], clocks: Sequence[StageClock]) -> int:
         windows, kept = tables.windows, tables.clocks
         with self._transaction() as db:
@@ -116,19 +121,23 @@ class SqlStore:
             generation: int = db.execute(select(tables.head.c.generation)).scalar_one()
             return generation
 
+    @retried
     def record(self, pairs: Sequence[Recorded], out: Sequence[str]) -> None:
         with self._transaction() as db:
             self._put(db, tables.disagreements, [records.values_of(pair) for pair in pairs])
             records.drop(db, out)
 
+    @retried
     def recorded(self, rollout: str) -> Sequence[Recorded]:
         with self._transaction() as db:
             return records.of(db, rollout)
 
+    @retried
     def expire(self, model: str, before: float) -> None:
         with self._transaction() as db:
             records.expire(db, model, before)
 
+    @retried
     def note(self, row: AuditRow) -> None:
         head = tables.head
         ours = update(head).where(head.c.holder.in_(("", self.name))).values(generation=head.c.generation)
@@ -138,6 +147,7 @@ class SqlStore:
                 raise StaleGeneration("another acts by now")
             _audit(db, [replace(row, generation=found.generation)], found.audited)
 
+    @retried
     def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
         audit = tables.audit
         newest = select(audit).order_by(audit.c.id.desc()).limit(limit)
@@ -145,6 +155,7 @@ class SqlStore:
             rows = db.execute(newest if model is None else newest.where(audit.c.model == model)).mappings().all()
         return [_audit_row(row) for row in rows]
 
+    @retried
     def trail(self, after: int, limit: int) -> tuple[list[Link], str]:
         """The audit rows that follow number `after` (0: all), oldest first and `limit` at most, and the trail's head.
 
@@ -162,11 +173,13 @@ class SqlStore:
             rows = db.execute(oldest).mappings()
             return [Link(row["id"], _audit_row(row), row["previous"], row["hash"]) for row in rows], audited
 
+    @retried
     def waiting(self) -> Sequence[Errand]:
         oldest = select(tables.errands).order_by(tables.errands.c.id)
         with self._transaction() as db:
             return [Errand(**row) for row in db.execute(oldest).mappings()]
 
+    @retried
     def done(self, errand: int) -> None:
         with self._transaction() as db:
             db.execute(delete(tables.errands).where(tables.errands.c.id == errand))

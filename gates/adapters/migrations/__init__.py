@@ -21,6 +21,9 @@ FIRST = "0001"
 _LOCK = int.from_bytes(b"penstock", "big")
 """A number that nothing else in the database locks by."""
 
+_WAIT = "30s"
+"""For whoever upgrades just now: that may take longer than any commit."""
+
 
 class UnknownSchema(Exception):
     """The store has a schema that this version has never heard of."""
@@ -32,7 +35,7 @@ def upgrade(db: Connection) -> None:
     A store that is empty is made; one from before steps were counted is adopted. Raises UnknownSchema for one that
     a newer version has written."""
     if db.dialect.name == "postgresql":  # SQLite's transactions begin with the lock
-        db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        _wait_for_others(db)
     config = _config(db)
     present = revision(db)
     if present is None and inspect(db).has_table("head"):
@@ -56,6 +59,15 @@ def newest() -> str:
     head = _scripts().get_current_head()
     assert head is not None
     return head
+
+
+def _wait_for_others(db: Connection) -> None:
+    """The steps that follow wait for a lock as long as any statement."""
+    usual = db.execute(text("SELECT current_setting('lock_timeout')")).scalar_one()
+    bound = text("SELECT set_config('lock_timeout', :wait, true)")
+    db.execute(bound, {"wait": _WAIT})
+    db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    db.execute(bound, {"wait": usual})
 
 
 def _require_known(present: str | None) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,24 +10,36 @@ from tests.fakes import MemoryStore
 from tests.gates.adapters.commits import StoreAndOutbox, opened
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database that nothing was ever done in."""
+@contextmanager
+def _empty(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """A database of the kind that is asked for, that nothing was ever done in."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/penstock.db"
+        yield f"sqlite:///{folder}/penstock.db"
         return
     with request.getfixturevalue("postgres").database() as made:
         yield made
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with _empty(request, tmp_path) as made:
+        yield made
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreAndOutbox]:
-    with ExitStack() as stack:
-        match request.param:
-            case "memory":
-                yield MemoryStore()
-            case "sqlite":
-                yield stack.enter_context(opened(f"sqlite:///{tmp_path}/penstock.db"))
-            case "postgresql":
-                made = stack.enter_context(request.getfixturevalue("postgres").database())
-                yield stack.enter_context(opened(made))
+def url_or_memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str | None]:
+    """For suites that hold for a port's fake as well, which None asks for."""
+    if request.param == "memory":
+        yield None
+        return
+    with _empty(request, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def store(url_or_memory: str | None) -> Iterator[StoreAndOutbox]:
+    if url_or_memory is None:
+        yield MemoryStore()
+        return
+    with opened(url_or_memory) as store:
+        yield store

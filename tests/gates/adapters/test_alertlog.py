@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 
@@ -11,26 +11,17 @@ from gates.adapters.alertlog import SqlAlertLog
 from gates.alerts import AlertKey
 from gates.ports import AlertLog
 from tests.fakes import FakeAlertLog
-from tests.postgres import Postgres
 
 ROLLED_BACK, STORE_GONE = AlertKey("rolled_back", "m", "r1:2"), AlertKey("store_gone", "")
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AlertLog]:
-    if request.param == "memory":
+@pytest.fixture
+def log(url_or_memory: str | None) -> Iterator[AlertLog]:
+    if url_or_memory is None:
         yield FakeAlertLog()
         return
-    if request.param == "sqlite":
-        opened = SqlAlertLog(f"sqlite:///{tmp_path / 'penstock.db'}")
+    with closing(SqlAlertLog(url_or_memory)) as opened:
         yield opened
-        opened.close()
-        return
-    postgres: Postgres = request.getfixturevalue("postgres")
-    with postgres.database() as url:
-        opened = SqlAlertLog(url)
-        yield opened
-        opened.close()
 
 
 def test_what_was_told_is_known_by_when_it_was_told_last(log: AlertLog) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,18 +49,11 @@ INSERT INTO clocks VALUES ('r1', 2, 7.5);
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
+@pytest.fixture
+def store(url: str) -> Iterator[SqlStore]:
     """Over an empty database."""
-    if request.param == "sqlite":
-        opened = SqlStore(f"sqlite:///{tmp_path}/penstock.db", "here")
+    with closing(SqlStore(url, "here")) as opened:
         yield opened
-        opened.close()
-        return
-    with request.getfixturevalue("postgres").database() as url:
-        opened = SqlStore(url, "here")
-        yield opened
-        opened.close()
 
 
 def make_ancient(store: SqlStore) -> None:

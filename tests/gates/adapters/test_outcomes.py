@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 
 from gates.adapters.outcomes import SqlOutcomes
 from gates.evidence import Moments
 from gates.promotion.outcomes import Arm, Joined, Outcome
-from tests.postgres import Postgres
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlOutcomes]:
-    if request.param == "sqlite":
-        opened = SqlOutcomes(f"sqlite:///{tmp_path / 'outcomes.db'}")
+@pytest.fixture
+def store(url: str) -> Iterator[SqlOutcomes]:
+    with closing(SqlOutcomes(url)) as opened:
         yield opened
-        opened.close()
-        return
-    postgres: Postgres = request.getfixturevalue("postgres")
-    with postgres.database() as url:
-        opened = SqlOutcomes(url)
-        yield opened
-        opened.close()
 
 
 def joined(identity: str, value: float, arm: Arm = "champion", unit: str = "", rollout: str = "r1") -> Joined:
