@@ -55,11 +55,14 @@ def _largest_gap(
 ) -> float:
     """On one side of the threshold, too; NaN is none."""
     largest = 0.0
-    for a, b in zip(champion, candidate, strict=True):
+    for place in range(len(champion)):  # compiled, a loop over numbers: `zip` would make a pair of each
+        a, b = champion[place], candidate[place]
         if isinstance(a, float) and isinstance(b, float):
-            gap = a - b if a > b else b - a
-            within = absolute + relative * (a if a > 0 else -a)
-            if not gap <= within < math.inf or (a >= threshold) is not (b >= threshold):
+            x: float = a
+            y: float = b
+            gap = x - y if x > y else y - x
+            within = absolute + relative * (x if x > 0.0 else -x)
+            if not gap <= within < math.inf or (x >= threshold) is not (y >= threshold):
                 return FAR
             if gap > largest:
                 largest = gap
