@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, thread_time
 
-from proxy.budget import CpuBudget
+from proxy.budget import CpuBudget, SpareTime, ceiling
 from proxy.comparison import Comparison
 from proxy.headers import first
 from proxy.helper.client import Helper
@@ -25,10 +25,18 @@ _ENCODING = b"content-encoding"
 
 
 class Comparer:
-    """The budget is one for the worker and its helper. `clock` is monotonic, in seconds."""
+    """The budget is one for the worker and its helper. `clock` is monotonic, and `busy` the processor time of the
+    loop's thread; both in seconds."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float] = monotonic,
+        busy: Callable[[], float] = thread_time,
+    ) -> None:
         self._clock = clock
+        self._busy = busy
+        self._spare = SpareTime()
         self.helper = Helper(loop)
         self._budget = CpuBudget()
 
@@ -38,7 +46,7 @@ class Comparer:
     async def compare(self, pair: Pair, window: Window | None = None) -> Comparison:
         """What both answered is added to the window, if there is one, of a sample of the pairs."""
         reads = pair.champion.succeeded and pair.other.succeeded
-        if reads and not self._budget.allows(pair.spec.cpu_bp / BASIS_POINTS, self._clock()):
+        if reads and not self._affords(pair.spec.cpu_bp / BASIS_POINTS):
             return Comparison(skipped="cpu_budget")
         is_long = _is_long(pair)
         counted = window is not None and wanted(window.agreement.compared, is_long)
@@ -55,6 +63,12 @@ class Comparer:
             add_outputs(window.champion_outputs, found.outputs[0])
             add_outputs(window.candidate_outputs, found.outputs[1])
         return found.comparison
+
+    def _affords(self, share: float) -> bool:
+        now = self._clock()
+        if self._spare.due(now):
+            self._spare.observe(now, self._busy())
+        return self._budget.allows(ceiling(share, self._spare.share), now)
 
 
 def _is_long(pair: Pair) -> bool:

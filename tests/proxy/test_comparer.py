@@ -34,10 +34,13 @@ class Clock:
 
 
 def compare(
-    pairs: Sequence[Pair], helper: Callable[[Pair, bool], Found | str] | None = None, seconds: float = 0.0
+    pairs: Sequence[Pair],
+    helper: Callable[[Pair, bool], Found | str] | None = None,
+    clock: Callable[[], float] | None = None,
+    busy: Callable[[], float] = lambda: 0.0,
 ) -> list[Comparison]:
     async def comparing() -> list[Comparison]:
-        made = Comparer(asyncio.get_running_loop(), Clock(seconds))
+        made = Comparer(asyncio.get_running_loop(), clock or Clock(0.0), busy)
 
         async def look_at(pair: Pair, counted: bool) -> Found | str:
             assert helper is not None, "this pair is none for the helper"
@@ -51,13 +54,23 @@ def compare(
 
 def test_the_time_of_other_processes_is_nothing_to_count() -> None:
     """On a busy machine the loop may rest for long in the middle of a comparison of microseconds."""
-    assert [found.skipped for found in compare([pair()] * 100, seconds=0.05)] == [""] * 100
+    assert [found.skipped for found in compare([pair()] * 100, clock=Clock(0.05))] == [""] * 100
 
 
 def test_time_that_comparing_can_have_taken_is_counted() -> None:
-    skipped = [found.skipped for found in compare([pair(cpu_bp=10)] * 100, seconds=90e-6)]
+    skipped = [found.skipped for found in compare([pair(cpu_bp=10)] * 100, clock=Clock(90e-6))]
     assert skipped[:11] == [""] * 11
     assert skipped[12:] == ["cpu_budget"] * 88, "1 ms in advance, and then a thousandth of the time"
+
+
+def test_a_worker_that_has_no_time_to_spare_compares_half_as_much() -> None:
+    def pairs_a_second(clock: Clock, busy: Callable[[], float]) -> float:
+        began, found = clock.now, compare([pair(cpu_bp=2000)] * 30_000, clock=clock, busy=busy)
+        return sum(not one.skipped for one in found) / (clock.now - began)
+
+    at_ease, pressed = (Clock(90e-6) for _ in range(2))
+    ratio = pairs_a_second(pressed, lambda: pressed.now) / pairs_a_second(at_ease, lambda: 0.0)
+    assert 0.4 < ratio < 0.6
 
 
 def test_the_helpers_time_is_counted_as_the_workers_own() -> None:
