@@ -17,8 +17,9 @@ import uvicorn
 from proxy import logs
 from proxy.credential import Credential
 from proxy.dataplane import DataPlane
-from proxy.gateway import Limits, protocol_with
+from proxy.gateway import protocol_with
 from proxy.headers import request_head
+from proxy.limits import Limits
 from proxy.link import MAX_SNAPSHOT, Link
 from proxy.local import Holder
 from proxy.mirror import Mirror

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to an upstream, and the answer that is coming in on it.
+"""One HTTP/1.1 connection to an upstream.
 
 Framing is llhttp's (RFC 9112 section 6). A connection goes back to its pool only after a response that ended exactly
 where its framing says, with nothing behind it.
@@ -13,119 +13,14 @@ import httptools
 
 from proxy.errors import UpstreamClosed, UpstreamFailed, UpstreamMalformed, UpstreamTimeout
 from proxy.headers import Fields
+from proxy.response import Response
 from proxy.strand import Signal, Strand
 from proxy.upload import Upload
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
 MAX_INTERIM = 16
-READ_AHEAD = 256 * 1024
 _FRAMING = (b"content-length", b"transfer-encoding")
-
-
-class Response:
-    """One answer on its way in: status and fields are there, the body follows through `read`."""
-
-    __slots__ = (
-        "_buffered",
-        "_chunks",
-        "_connection",
-        "_failure",
-        "_waiter",
-        "complete",
-        "fields",
-        "status",
-        "touched",
-        "without_body",
-    )
-
-    def __init__(self, connection: Connection, without_body: bool) -> None:
-        self.status = 0
-        self.fields: Fields = []
-        self.complete = False
-        self.touched = False
-        self.without_body = without_body
-        self._connection = connection
-        self._chunks: list[bytes] = []
-        self._buffered = 0
-        self._failure: UpstreamFailed | None = None
-        self._waiter: Signal | None = None
-
-    @property
-    def readable(self) -> bool:
-        """Whether `read` would return at once."""
-        return self.complete or bool(self._chunks)
-
-    @property
-    def finished(self) -> bool:
-        """Whether the answer came whole and every byte of it has been read."""
-        return self.complete and not self._chunks
-
-    async def started(self) -> None:
-        """Wait until status and fields are there. Raises UpstreamFailed."""
-        while not self.status:
-            await self._changed()
-
-    async def read(self) -> bytes:
-        """The bytes that have come since the last read, waiting for some; b"" at the body's end. Raises
-        UpstreamFailed."""
-        while not self._chunks:
-            if self.complete:
-                return b""
-            await self._changed()
-        chunks = self._chunks
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        if self._buffered > READ_AHEAD and not self.complete:
-            self._connection.resume_reading()
-        self._buffered = 0
-        return data
-
-    async def read_all(self, limit: int) -> bytes | None:
-        """The rest of the body, or None where it is longer than `limit` bytes: then the exchange is given up."""
-        parts = []
-        size = 0
-        while chunk := await self.read():
-            size += len(chunk)
-            if size > limit:
-                self.discard()
-                return None
-            parts.append(chunk)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def discard(self) -> None:
-        """Give the exchange up; its connection is closed unless the answer had come whole."""
-        if not self.complete:
-            self._connection.abort()
-
-    async def _changed(self) -> None:
-        """Wait for the next bytes. Raises UpstreamFailed where none will come; cancelling closes the connection."""
-        if self._failure is None:
-            self._waiter = Signal(self._connection.loop)
-            try:
-                await self._waiter
-            except asyncio.CancelledError:
-                self.discard()
-                raise
-        if self._failure is not None and not self._chunks:
-            raise self._failure
-
-    def add(self, data: bytes) -> bool:
-        """Take a piece of the body; False when the reader has fallen behind and the connection should pause."""
-        self._chunks.append(data)
-        self._buffered += len(data)
-        return self._buffered <= READ_AHEAD
-
-    def fail(self, failure: UpstreamFailed) -> None:
-        if not self.complete and self._failure is None:
-            self._failure = failure
-            self.wake()
-
-    def wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            waiter.fire()
 
 
 class Owner(Protocol):
@@ -169,7 +64,7 @@ class Connection(asyncio.Protocol):
     def send(self, head: bytes, body: bytes, deadline: float, without_body: bool) -> Response:
         """Write one request; `deadline` is in time.monotonic's seconds and covers the whole exchange."""
         assert self._transport is not None
-        response = Response(self, without_body)
+        response = Response(self.loop, self, without_body)
         self._response = response
         self._head_bytes = self._interim = 0
         self.deadline = deadline

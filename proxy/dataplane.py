@@ -12,11 +12,11 @@ from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from proxy import local
 from proxy.comparison import Answer
-from proxy.connection import Response
 from proxy.errors import AnswerCut, BodyTooLarge, ClientGone, NoSnapshot, PenstockError, UnknownModel, UpstreamFailed
 from proxy.headers import AnyFields, Fields, first, forwarded_fields, request_id, returned_fields
 from proxy.mirror import Copy, Mirror
 from proxy.peers import Peers
+from proxy.response import Response
 from proxy.routed import RoutedRequest
 from proxy.routing import Variant, assign, match, unit_of
 from proxy.slices import places_of

@@ -40,6 +40,27 @@ class BodyTooLarge(RequestRefused):
     code = "body_too_large"
 
 
+class HeadTooLarge(RequestRefused):
+    """The request's header or trailer is over the limit of bytes."""
+
+    status = 431
+    code = "head_too_large"
+
+
+class TargetTooLong(RequestRefused):
+    """The request's target is over the limit of bytes."""
+
+    status = 414
+    code = "target_too_long"
+
+
+class RequestLate(RequestRefused):
+    """The request was not whole by its deadline."""
+
+    status = 408
+    code = "request_late"
+
+
 class ClientGone(PenstockError):
     """The client closed its connection before the answer was complete; nobody is there to read a status."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
@@ -17,40 +16,13 @@ from uvicorn.server import ServerState
 
 from proxy.cycle import Cycle
 from proxy.dates import http_date
-from proxy.errors import RequestRefused
+from proxy.errors import HeadTooLarge, RequestLate, RequestRefused, TargetTooLong
 from proxy.headers import AnyFields, Fields, check_request, first
+from proxy.limits import Limits
 from proxy.location import locate
 from proxy.strand import Strand
 
 _ASGI: ASGIVersions = {"version": "3.0", "spec_version": "2.3"}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one client may ask of the server. Times in seconds, sizes in bytes."""
-
-    head_bytes: int = 32 * 1024
-    target_bytes: int = 8 * 1024
-    head_seconds: float = 10.0
-    body_seconds: float = 60.0
-    idle_seconds: float = 75.0
-    drain_seconds: float = 30.0
-    linger_seconds: float = 1.0
-
-
-class HeadTooLarge(RequestRefused):
-    status = 431
-    code = "head_too_large"
-
-
-class TargetTooLong(RequestRefused):
-    status = 414
-    code = "target_too_long"
-
-
-class RequestLate(RequestRefused):
-    status = 408
-    code = "request_late"
 
 
 def _bodiless(fields: AnyFields) -> bool:

@@ -9,7 +9,8 @@ from typing import Protocol
 
 import uvicorn
 
-from proxy.gateway import GatewayProtocol, Limits
+from proxy.gateway import GatewayProtocol
+from proxy.limits import Limits
 
 
 class Readiness(Protocol):

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Iterable, Sequence
 from time import monotonic
 
-from proxy.connection import Connection, Response
+from proxy.connection import Connection
 from proxy.errors import (
     UpstreamBusy,
     UpstreamClosed,
@@ -19,6 +19,7 @@ from proxy.errors import (
     UpstreamUntrusted,
 )
 from proxy.headers import request_head
+from proxy.response import Response
 from proxy.snapshot import Origin, UpstreamTls
 from proxy.tls import Fresh, client_context
 from proxy.upload import Upload

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from gates.settings.configuration import Configuration
-from proxy.gateway import Limits
+from proxy.limits import Limits
 from proxy.settings import parse
 from proxy.tls import ServerTls
 

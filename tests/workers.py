@@ -20,7 +20,7 @@ import msgspec
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from proxy import app, snapshot
-from proxy.gateway import Limits
+from proxy.limits import Limits
 from proxy.push import Push, decode_push
 from proxy.settings import WorkerSettings
 from proxy.snapshot import ModelRoute, Origin, Snapshot, Target

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from uvicorn._types import ASGISendCallable
 
-from proxy.gateway import Limits
+from proxy.limits import Limits
 from proxy.snapshot import ModelRoute, Origin, Snapshot
 from tests.servers import Background, ModelServer, Seen, eventually, reply
 from tests.wire import Client, CutOff, call, request

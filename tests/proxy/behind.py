@@ -8,7 +8,8 @@ import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from proxy.errors import AnswerCut
-from proxy.gateway import Limits, protocol_with
+from proxy.gateway import protocol_with
+from proxy.limits import Limits
 from proxy.local import Holder
 from proxy.server import Server
 from tests.servers import Background, Hosted, read_body, reply

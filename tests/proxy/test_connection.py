@@ -5,8 +5,9 @@ import asyncio
 import pytest
 import uvloop
 
-from proxy.connection import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INTERIM, READ_AHEAD, Response
+from proxy.connection import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INTERIM
 from proxy.errors import UpstreamClosed, UpstreamFailed, UpstreamMalformed, UpstreamTimeout
+from proxy.response import READ_AHEAD, Response
 from proxy.upstream import Pool
 from tests.servers import HANG, READ, RESET, Background, Script, Scripted, whole
 from tests.wire import PATIENCE

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.errors import PenstockError, RequestRefused, UpstreamFailed
-from proxy.gateway import HeadTooLarge, RequestLate, TargetTooLong
+from proxy.errors import HeadTooLarge, PenstockError, RequestLate, RequestRefused, TargetTooLong, UpstreamFailed
 
 
 def _family(root: type[PenstockError]) -> list[type[PenstockError]]:

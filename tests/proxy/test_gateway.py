@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.gateway import Limits
+from proxy.limits import Limits
 from tests.proxy.behind import Behind
 from tests.servers import Background, eventually
 from tests.wire import Client, CutOff, call, request

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.gateway import Limits
+from proxy.limits import Limits
 from proxy.snapshot import ModelRoute
 from proxy.tls import TlsUnusable, server_context
 from tests.proxy.faults import BOMB
