@@ -13,9 +13,10 @@ from dataclasses import replace
 
 from gates.alerts import TEST, Alert, AlertKey, Delivery, Urgency, holding, told_by, turns
 from gates.controller.daemonthread import DaemonThread, in_thread
-from gates.ports import AlertLog, AuditRow, Clock, Notifier, NotifyError, StoreError
+from gates.ports import AlertLog, Clock, Notifier, NotifyError, StoreError
 from gates.settings import Settings
 from gates.settings.alerts import AlertSettings
+from gates.state import AuditRow
 from gates.status import ControlStatus
 from gates.verdict import Verdict
 

@@ -38,11 +38,12 @@ from gates.controller.daemonthread import DaemonThread
 from gates.controller.errands import Errands
 from gates.controller.routes import Unroutable
 from gates.exits import Exit, Failure
-from gates.ports import Serving, StoreError, Unusable
+from gates.ports import StoreError, Unusable
 from gates.processes.hangup import Terminal
 from gates.processes.listening import is_loopback, listen
 from gates.reload import Reloader, Unsound
 from gates.settings import MlflowSettings, Settings
+from gates.state import Serving
 from proxy import logs
 
 logger = logging.getLogger("penstock.control")

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import msgspec
 
-from gates.ports import AuditRow
+from gates.state import AuditRow
 
 GENESIS = "0" * 64
 """What the first row's hash is chained to: the head of an empty trail."""

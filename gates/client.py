@@ -13,9 +13,9 @@ import msgspec
 from gates.alerts import Delivery
 from gates.configured import Rehearsal, Taken
 from gates.exits import Exit, Failure
-from gates.ports import AuditRow, Recorded
 from gates.promotion.production import ProductionFacts
 from gates.promotion.report import Report
+from gates.state import AuditRow, Recorded
 from gates.status import ControlStatus, ModelStatus
 
 TIMEOUT_SECONDS = 10.0

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from gates.phases import Event
 from gates.plan import Plan
-from gates.ports import AuditRow
+from gates.state import AuditRow
 from gates.terminal import PHASES
 from gates.terminal.wording import plain, words
 

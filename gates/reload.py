@@ -18,9 +18,10 @@ from gates.controller.controller import Controller
 from gates.controller.daemonthread import DaemonThread, in_thread
 from gates.controller.reconcile import CONFIGURATION
 from gates.controller.routes import Unroutable
-from gates.ports import AuditRow, Clock, StoreError, Unusable
+from gates.ports import Clock, StoreError, Unusable
 from gates.settings import Settings, SettingsError, Source, load
 from gates.settings.difference import changes, waiting
+from gates.state import AuditRow
 from gates.status import ConfigurationStatus
 from proxy.snapshot import Phase
 

@@ -27,7 +27,7 @@ import yaml
 
 from gates.adapters.modelserver import free_port
 from gates.client import ControlClient
-from gates.ports import AuditRow
+from gates.state import AuditRow
 from gates.status import ModelStatus
 from proxy.snapshot import Phase
 

@@ -9,25 +9,10 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from gates.alerts import CONDITIONS, Alert, AlertKey
-from gates.ports import (
-    AuditRow,
-    Commit,
-    Errand,
-    MetricsError,
-    NotifyError,
-    Recorded,
-    RegistryError,
-    RolloutFacts,
-    Serving,
-    StageClock,
-    StaleGeneration,
-    State,
-    StoreError,
-    Trial,
-    WorkerSample,
-)
+from gates.ports import MetricsError, NotifyError, RegistryError, RolloutFacts, StaleGeneration, StoreError
 from gates.promotion.series import Series
 from gates.rollout import Rollout
+from gates.state import AuditRow, Commit, Errand, Recorded, Serving, StageClock, State, Trial, WorkerSample
 from proxy.snapshot import Snapshot
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gates.ports import Recorded
+from gates.state import Recorded
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

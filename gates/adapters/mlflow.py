@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gates.adapters.exhibit import log_disagreements
 from gates.adapters.mlflowstore import MlflowStore
-from gates.ports import Recorded, RolloutFacts
+from gates.ports import RolloutFacts
+from gates.state import Recorded
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from gates.ports import Serving
+from gates.state import Serving
 
 logger = logging.getLogger("penstock.control")
 

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, delete, select
 
 from gates.adapters import tables
-from gates.ports import Recorded
+from gates.state import Recorded
 
 
 def values_of(pair: Recorded) -> dict[str, Any]:

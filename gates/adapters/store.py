@@ -19,20 +19,9 @@ from gates.adapters import migrations, records, tables
 from gates.adapters.database import database, retried
 from gates.adapters.migrations import UnknownSchema
 from gates.audit import Link, hash_of
-from gates.ports import (
-    UNROUTED,
-    AuditRow,
-    Commit,
-    Errand,
-    Recorded,
-    Serving,
-    StageClock,
-    StaleGeneration,
-    State,
-    Trial,
-    WorkerSample,
-)
+from gates.ports import StaleGeneration
 from gates.rollout import Rollout
+from gates.state import UNROUTED, AuditRow, Commit, Errand, Recorded, Serving, StageClock, State, Trial, WorkerSample
 from proxy import snapshot as snapshots
 from proxy.push import Sample
 from proxy.snapshot import Snapshot

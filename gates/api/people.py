@@ -15,8 +15,8 @@ from gates.controller.controller import Controller
 from gates.controller.errands import Errands
 from gates.decision import Command
 from gates.phases import WISHES, Event
-from gates.ports import AuditRow, Recorded
 from gates.reload import Reloader
+from gates.state import AuditRow, Recorded
 from gates.status import ControlStatus, ModelStatus, RegistryStatus
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from gates.ports import Recorded
+    from gates.state import Recorded
 
 SHOWN = 400
 """Characters of each text in the terminal."""

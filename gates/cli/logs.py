@@ -14,7 +14,7 @@ from gates.cli.options import CONTROL, Control, Json, ModelOrAll
 from gates.exits import Exit
 
 if TYPE_CHECKING:
-    from gates.ports import AuditRow
+    from gates.state import AuditRow
 
 EVERY_SECONDS = 1.0
 MOST = 1000

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gates.adapters.store import SqlStore
     from gates.controller.replay import Instead, Replayed
     from gates.gate import Gate
-    from gates.ports import AuditRow
+    from gates.state import AuditRow
 
 
 def register(app: typer.Typer) -> None:

@@ -14,7 +14,7 @@ from gates.exits import Exit, Failure
 
 if TYPE_CHECKING:
     from gates.controller.monthly import Report
-    from gates.ports import AuditRow
+    from gates.state import AuditRow
 
 FORMATS = ("markdown", "html", "json")
 

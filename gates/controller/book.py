@@ -10,7 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from gates.controller.daemonthread import DaemonThread
 from gates.controller.standing import NOWHERE, Standing
-from gates.ports import AuditRow, Commit, Recorded, StageClock, StaleGeneration, State, Store, StoreError, WorkerSample
+from gates.ports import StaleGeneration, Store, StoreError
+from gates.state import AuditRow, Commit, Recorded, StageClock, State, WorkerSample
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from gates.controller.book import Book
-from gates.ports import Recorded, StoreError
+from gates.ports import StoreError
 from gates.rollout import Rollout
 from gates.settings import ModelSettings
+from gates.state import Recorded
 from proxy.disagreements import Disagreement, Selection, ranked, representative, worst
 
 EXPIRE_EVERY = 3600.0

@@ -19,20 +19,9 @@ from gates.controller.steering import CoolingDown, Steering
 from gates.decision import Command, Decision
 from gates.exits import unknown
 from gates.phases import IllegalEvent
-from gates.ports import (
-    AuditRow,
-    Clock,
-    MetricSource,
-    OutcomeStore,
-    Recorded,
-    Registry,
-    RegistryError,
-    Serving,
-    Store,
-    StoreError,
-    Versions,
-)
+from gates.ports import Clock, MetricSource, OutcomeStore, Registry, RegistryError, Store, StoreError, Versions
 from gates.settings import ModelSettings, Policy, Settings
+from gates.state import AuditRow, Recorded, Serving
 from gates.status import ControlStatus, ModelStatus
 from proxy.push import Push
 from proxy.snapshot import ModelRoute, Snapshot

@@ -15,8 +15,9 @@ from gates.controller.daemonthread import DaemonThread, in_thread
 from gates.controller.outbox import Begin, Finish, Revert, body_of
 from gates.controller.people import approvals_in
 from gates.phases import Event
-from gates.ports import AuditRow, Clock, Outbox, Registry, RegistryError, RolloutFacts, Store, Versions
+from gates.ports import Clock, Outbox, Registry, RegistryError, RolloutFacts, Store, Versions
 from gates.promotion.certificate import certificate
+from gates.state import AuditRow
 
 P = ParamSpec("P")
 

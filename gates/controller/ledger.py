@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 
-from gates.ports import WorkerSample
+from gates.state import WorkerSample
 from proxy.push import Push
 from proxy.window import Window, merge, merge_all
 

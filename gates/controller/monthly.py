@@ -12,7 +12,7 @@ from gates.controller.people import APPROVE, GATE, OVERRIDE
 from gates.controller.revert import REVERT
 from gates.controller.turns import Step, steps_of
 from gates.phases import ENDED, Event
-from gates.ports import AuditRow
+from gates.state import AuditRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from gates.controller.ledger import Ledger, Versions
 from gates.controller.standing import NOWHERE, Standing
 from gates.controller.watch import Watch
 from gates.controller.workers import Workers
-from gates.ports import Clock, StageClock, State, WorkerSample
+from gates.ports import Clock
+from gates.state import StageClock, State, WorkerSample
 from proxy.push import Push
 
 

@@ -12,8 +12,9 @@ from gates.decision import Decision
 from gates.durations import duration
 from gates.gate import terms_of
 from gates.phases import Event
-from gates.ports import Errand, RolloutFacts
+from gates.ports import RolloutFacts
 from gates.rollout import Rollout, Terms
+from gates.state import Errand
 from proxy.snapshot import BASIS_POINTS
 
 Outcome = Literal["promoted", "rolled_back"]

@@ -12,9 +12,10 @@ from gates.controller.people import approvals_in
 from gates.controller.steering import Steering
 from gates.controller.turns import Step, facts_of, steps_of, turns_of
 from gates.evidence import Moments
-from gates.ports import AuditRow, OutcomeStore
+from gates.ports import OutcomeStore
 from gates.promotion.outcomes import Joined, Outcome, Turn, join
 from gates.promotion.production import Approval, ProductionFacts
+from gates.state import AuditRow
 
 logger = logging.getLogger("penstock.control")
 

@@ -15,8 +15,9 @@ from gates.health import Health, champion_health
 from gates.outlook import Forecast, forecast, stage_name, warnings
 from gates.phases import CLIMBING, ENDED, wishes_in
 from gates.plan import Plan
-from gates.ports import RolloutFacts, Serving
+from gates.ports import RolloutFacts
 from gates.rollout import Rollout
+from gates.state import Serving
 from gates.status import AgreementStatus, LaneStatus, ModelStatus, RolloutStatus, SliceStatus, StageStatus
 from gates.verdict import light
 from proxy.snapshot import ModelRoute, Phase, Snapshot

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gates.ports import AuditRow
 from gates.promotion.production import Approval, Review
 from gates.promotion.report import Report
+from gates.state import AuditRow
 from gates.verdict import Light
 from proxy.snapshot import Phase
 

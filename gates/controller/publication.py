@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from gates.ports import UNROUTED
+from gates.state import UNROUTED
 from proxy import snapshot as snapshots
 from proxy.snapshot import Snapshot
 

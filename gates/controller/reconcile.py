@@ -13,9 +13,9 @@ from gates.controller.routes import snapshot_of
 from gates.controller.standing import Standing
 from gates.decision import Command, Decision, Observation
 from gates.phases import Event
-from gates.ports import AuditRow, Commit, Serving, Trial
 from gates.rollout import Amendment, Rollout, Terms, told
 from gates.settings import ModelSettings, Settings
+from gates.state import AuditRow, Commit, Serving, Trial
 from proxy.snapshot import ModelRoute, Phase
 
 CONFIGURATION = "configuration"

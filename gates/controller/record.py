@@ -13,9 +13,9 @@ from gates.controller.standing import Standing
 from gates.controller.watch import judged
 from gates.decision import Command, Decision, Observation, decide
 from gates.phases import Event
-from gates.ports import AuditRow, Commit, Serving
 from gates.rollout import Rollout
 from gates.settings import Settings
+from gates.state import AuditRow, Commit, Serving
 from gates.verdict import GateResult
 from proxy.window import Window
 

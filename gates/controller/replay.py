@@ -12,8 +12,8 @@ from gates.decision import Decision, decide, waiting_for
 from gates.gate import Gate
 from gates.health import champion_health
 from gates.phases import Event, IllegalEvent
-from gates.ports import AuditRow
 from gates.rollout import Rollout
+from gates.state import AuditRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from gates.controller.record import Inputs, audit_of
 from gates.controller.routes import snapshot_of
 from gates.controller.standing import Standing
 from gates.decision import Decision
-from gates.ports import AuditRow, Commit, RolloutFacts, Serving
+from gates.ports import RolloutFacts
 from gates.settings import Settings
+from gates.state import AuditRow, Commit, Serving
 from proxy.snapshot import Phase
 
 REVERT = "revert"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gates.ports import Serving
 from gates.rollout import Rollout
 from gates.settings import ModelSettings, Settings
+from gates.state import Serving
 from proxy.snapshot import ModelRoute, Phase, Snapshot, Target
 
 

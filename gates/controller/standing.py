@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gates.ports import UNROUTED, Commit, Serving, State, Trial
 from gates.rollout import Rollout
+from gates.state import UNROUTED, Commit, Serving, State, Trial
 from proxy.snapshot import Snapshot
 
 

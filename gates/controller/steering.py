@@ -21,9 +21,10 @@ from gates.decision import Command, Decision
 from gates.durations import duration
 from gates.outlook import warnings
 from gates.phases import RETREATS, Event, IllegalEvent
-from gates.ports import Clock, Commit, RegistryError, Serving, StaleGeneration, Store, StoreError
+from gates.ports import Clock, RegistryError, StaleGeneration, Store, StoreError
 from gates.rollout import Rollout
 from gates.settings import ModelSettings, Settings
+from gates.state import Commit, Serving
 from proxy.snapshot import Phase
 
 logger = logging.getLogger("penstock.control")

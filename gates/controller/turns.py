@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from gates.controller.record import Inputs, decode_inputs
 from gates.decision import CONTROLLER, Decision
 from gates.phases import CARRYING, Event, IllegalEvent
-from gates.ports import AuditRow, StoreError
+from gates.ports import StoreError
 from gates.promotion.outcomes import Turn
 from gates.promotion.production import ProductionFacts
+from gates.state import AuditRow
 from proxy.snapshot import Phase
 
 

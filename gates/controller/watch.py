@@ -14,8 +14,8 @@ from gates.decision import Observation
 from gates.health import champion_health
 from gates.outside import OutsideGate
 from gates.phases import CLIMBING
-from gates.ports import StageClock
 from gates.rollout import Rollout
+from gates.state import StageClock
 from gates.verdict import GateResult
 from proxy.window import Window
 

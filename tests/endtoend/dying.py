@@ -17,7 +17,7 @@ from gates import app, settings
 from gates.adapters.store import SqlStore
 from gates.controller import controller, steering
 from gates.controller.publication import Publication
-from gates.ports import Commit
+from gates.state import Commit
 from proxy.snapshot import Snapshot
 
 death = ("never", 0)

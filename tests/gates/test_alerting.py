@@ -12,8 +12,8 @@ from gates import alerting
 from gates.alerting import Alerting
 from gates.alerts import Alert, Delivery, Urgency
 from gates.phases import Event
-from gates.ports import AuditRow
 from gates.settings.alerts import AlertSettings, ChannelSettings
+from gates.state import AuditRow
 from tests.control import MODEL, Desk, in_loop, settings_of
 from tests.fakes import FakeAlertLog, FakeClock, FakeNotifier
 

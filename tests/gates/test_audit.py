@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gates.audit import GENESIS, Broken, Chain, Link, hash_of
-from gates.ports import AuditRow
+from gates.state import AuditRow
 
 
 def row(generation: int, reason: str = "because") -> AuditRow:

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from gates.client import ControlClient, ControlFailed
 from gates.exits import Exit
-from gates.ports import AuditRow
+from gates.state import AuditRow
 from gates.status import ControlStatus, ModelStatus
 from proxy.snapshot import Phase
 

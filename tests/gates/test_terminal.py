@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from gates import decisions, terminal
 from gates.health import Health
 from gates.outlook import Forecast
-from gates.ports import AuditRow
+from gates.state import AuditRow
 from gates.status import AgreementStatus, ControlStatus, LaneStatus, ModelStatus, RolloutStatus, StageStatus
 from gates.verdict import GateResult, Light, Verdict
 from proxy.snapshot import Phase

@@ -8,15 +8,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from gates.adapters.store import SqlStore
-from gates.ports import (
-    AuditRow,
-    Commit,
-    Outbox,
-    State,
-    Store,
-    WorkerSample,
-)
+from gates.ports import Outbox, Store
 from gates.rollout import Rollout
+from gates.state import AuditRow, Commit, State, WorkerSample
 from proxy.push import Sample
 from proxy.snapshot import ModelRoute, Origin, Phase, Snapshot, Target
 from proxy.window import Window

@@ -14,7 +14,8 @@ from gates.adapters.database import TRIES, EndedAtRest
 from gates.adapters.outcomes import SqlOutcomes
 from gates.adapters.store import SqlStore
 from gates.evidence import Moments
-from gates.ports import StaleGeneration, State
+from gates.ports import StaleGeneration
+from gates.state import State
 from tests.gates.adapters.commits import commit, opened, row, snapshot
 from tests.gates.adapters.test_outcomes import joined
 from tests.postgres import Postgres

@@ -18,7 +18,8 @@ from sqlalchemy import text
 from gates.adapters import migrations, tables
 from gates.adapters.store import SqlStore
 from gates.audit import Chain
-from gates.ports import AuditRow, Commit, State, StoreError
+from gates.ports import StoreError
+from gates.state import AuditRow, Commit, State
 from proxy.snapshot import Snapshot
 
 ROOT = Path(__file__).parents[3]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gates.adapters.pins import write
-from gates.ports import Serving
+from gates.state import Serving
 
 
 def test_it_holds_who_serves_and_whom_to_go_back_to(tmp_path: Path) -> None:

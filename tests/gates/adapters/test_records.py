@@ -9,7 +9,8 @@ from typing import Any
 from gates.adapters.exhibit import TABLE
 from gates.adapters.mlflow import MlflowRegistry
 from gates.adapters.mlflowstore import connect
-from gates.ports import Recorded, RolloutFacts
+from gates.ports import RolloutFacts
+from gates.state import Recorded
 from proxy.disagreements import AnswerOnRecord
 from tests.gates.adapters.commits import StoreAndOutbox
 

@@ -14,11 +14,8 @@ from sqlalchemy import func, select, text
 
 from gates.adapters import tables
 from gates.adapters.store import SNAPSHOTS_KEPT, SqlStore
-from gates.ports import (
-    StaleGeneration,
-    State,
-    StoreError,
-)
+from gates.ports import StaleGeneration, StoreError
+from gates.state import State
 from tests.gates.adapters.commits import commit, opened, rollout, row, snapshot
 from tests.postgres import Postgres
 from tests.servers import eventually

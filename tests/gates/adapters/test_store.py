@@ -8,15 +8,8 @@ import pytest
 from hypothesis import given, settings
 
 from gates.adapters.store import SqlStore
-from gates.ports import (
-    Commit,
-    Serving,
-    StageClock,
-    StaleGeneration,
-    State,
-    Trial,
-    WorkerSample,
-)
+from gates.ports import StaleGeneration
+from gates.state import Commit, Serving, StageClock, State, Trial, WorkerSample
 from proxy.push import Sample
 from proxy.snapshot import Phase, Snapshot
 from proxy.window import Window

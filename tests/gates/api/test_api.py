@@ -11,7 +11,7 @@ import pytest
 
 from gates.api import create_app, operations, workers
 from gates.phases import Event
-from gates.ports import AuditRow, Recorded
+from gates.state import AuditRow, Recorded
 from gates.status import ControlStatus, ModelStatus
 from proxy import snapshot as snapshots
 from proxy.push import Push, Sample, encode_push

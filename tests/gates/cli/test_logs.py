@@ -10,7 +10,7 @@ import pytest
 from gates.cli.logs import rows
 from gates.client import ControlFailed
 from gates.exits import Exit
-from gates.ports import AuditRow
+from gates.state import AuditRow
 
 
 def row(generation: int) -> AuditRow:

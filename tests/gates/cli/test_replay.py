@@ -14,7 +14,7 @@ import pytest
 from gates.adapters.store import SqlStore
 from gates.cli import run
 from gates.exits import Exit
-from gates.ports import AuditRow, Commit
+from gates.state import AuditRow, Commit
 from proxy.snapshot import Phase, Snapshot
 from tests.control import MODEL, Desk
 

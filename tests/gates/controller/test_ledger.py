@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gates.controller.ledger import ERAS_KEPT, Ledger, Versions
-from gates.ports import WorkerSample
+from gates.state import WorkerSample
 from proxy.push import Push, Sample
 from proxy.window import Window, merge_all
 

@@ -9,8 +9,8 @@ from gates.controller.reconcile import aliases, configure, wanted
 from gates.controller.record import Inputs
 from gates.controller.standing import NOWHERE, Standing, trial_of
 from gates.decision import Command, Observation
-from gates.ports import Commit, Serving, Trial
 from gates.rollout import Rollout
+from gates.state import Commit, Serving, Trial
 from proxy.snapshot import Origin, Phase
 from tests.control import MODEL, TERMS, model_settings, settings_of
 

@@ -10,7 +10,7 @@ from gates.controller.record import Inputs, decode_inputs, encode_inputs
 from gates.controller.replay import replay, under
 from gates.gate import Gate
 from gates.phases import Event
-from gates.ports import AuditRow
+from gates.state import AuditRow
 from proxy.snapshot import Phase
 from tests.control import GATES, MODEL, PLAN, Desk, in_loop
 

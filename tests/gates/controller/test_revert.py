@@ -12,7 +12,7 @@ from gates.controller.revert import NoSuchPast
 from gates.controller.routes import Unroutable
 from gates.controller.steering import AlreadyChampion
 from gates.phases import Event
-from gates.ports import Serving
+from gates.state import Serving
 from proxy.snapshot import Phase
 from tests.control import MODEL, Desk, in_loop, model_settings
 from tests.fakes import FakeRegistry

@@ -6,8 +6,8 @@ import pytest
 
 from gates.controller.routes import Unroutable, snapshot_of
 from gates.gate import Gate
-from gates.ports import Serving
 from gates.rollout import Rollout
+from gates.state import Serving
 from proxy.snapshot import HeaderMatch, HealthProbe, ModelRoute, Phase, Sticky
 from tests.control import MODEL, PLAN, TERMS, model_settings, settings_of
 

@@ -11,8 +11,8 @@ from gates.controller.watch import FRESH_SECONDS, Watch, requests_in, served_in
 from gates.controller.workers import LIVE_SECONDS
 from gates.outside import OutsideGate
 from gates.phases import CLIMBING
-from gates.ports import StageClock
 from gates.rollout import Rollout
+from gates.state import StageClock
 from gates.verdict import Verdict
 from proxy.snapshot import Phase
 from proxy.window import Window, merge

@@ -6,7 +6,7 @@ from alembic import op
 from sqlalchemy import Column, Connection, Float, MetaData, String, Table, select, update
 
 from gates.audit import GENESIS, hash_of
-from gates.ports import AuditRow
+from gates.state import AuditRow
 
 revision = "0002"
 down_revision = "0001"
