@@ -33,9 +33,10 @@ from gates.api import create_app
 from gates.api.guard import Guard, Sessions
 from gates.authentication import Authenticator
 from gates.controller import overview
-from gates.controller.controller import LEASE_EVERY, Controller
+from gates.controller.controller import Controller
 from gates.controller.daemonthread import DaemonThread
 from gates.controller.errands import Errands
+from gates.controller.lease import LEASE_EVERY
 from gates.controller.routes import Unroutable
 from gates.exits import Exit, Failure
 from gates.ports import StoreError, Unusable
@@ -167,7 +168,7 @@ async def _look_on(control: Control) -> None:
         await asyncio.sleep(LOOK_EVERY)
         if control.controller.started:
             trouble = "" if control.errands is None else control.errands.trouble
-            control.alerting.look(conditions(control.controller.status(), trouble))
+            control.alerting.look(conditions(control.controller.queries.status(), trouble))
 
 
 def _reload_on_hangup(server: uvicorn.Server, reloader: Reloader) -> None:
@@ -194,7 +195,7 @@ async def _drive(control: Control) -> None:
     while True:
         await _take_over(control.controller)
         with suppress(StoreError):
-            await control.alerting.recall(await control.controller.events(None, ROWS_RECALLED))
+            await control.alerting.recall(await control.controller.queries.events(None, ROWS_RECALLED))
         errands = None if control.errands is None else _begun("the errands' loop", control.errands.run)
         try:
             await _supervised("the controller's loop", control.controller.run)
@@ -207,7 +208,7 @@ async def _take_over(controller: Controller) -> None:
     """Start, as soon as the lease is ours. Raises Unroutable."""
     while not controller.started:
         try:
-            if await controller.lead():
+            if await controller.lease.take():
                 await controller.start()
             else:
                 await asyncio.sleep(LEASE_EVERY)

@@ -74,7 +74,7 @@ class Metrics(Collector):
         totals = {route.model: ledger.totals(route.model) for route in self._controller.snapshot.routes}
         yield from _answers(_arms(totals))
         yield from _comparisons({model: merge_all(windows.values()) for model, windows in totals.items()})
-        yield from _rollouts(self._controller.status().models)
+        yield from _rollouts(self._controller.queries.status().models)
         yield from self._control()
 
     def _configuration(self) -> Iterator[Metric]:

@@ -112,7 +112,7 @@ class Reloader:
             consequences = self._controller.preview(settings)
         except (SettingsError, Unroutable, Unusable) as error:
             raise Unsound(str(error)) from None
-        history = await self._controller.events(None, MAX_ROWS)
+        history = await self._controller.queries.events(None, MAX_ROWS)
         replayed, otherwise = _under(settings, history, self._clock.wall() - LAST_HOUR)
         return Rehearsal(
             settings.source.digest != self._settings.source.digest,

@@ -138,7 +138,7 @@ class Desk:
 
     @property
     def rollout(self) -> RolloutStatus:
-        rollout = self.controller.model_status(MODEL).rollout
+        rollout = self.controller.queries.model_status(MODEL).rollout
         assert rollout is not None
         return rollout
 

@@ -34,8 +34,8 @@ def create_app(
     def require_acting() -> None:
         if controller.started:
             return
-        if controller.rival:
-            cause = f"{controller.rival} acts on this store; this control plane waits to take over"
+        if controller.lease.rival:
+            cause = f"{controller.lease.rival} acts on this store; this control plane waits to take over"
             raise Refusal(503, "not_acting", cause, "ask that one, or try again")
         cause = controller.store_trouble or "it has only just begun"
         raise Refusal(503, "not_started", f"the control plane has not started yet: {cause}", "try again soon")

@@ -68,7 +68,7 @@ class Live:
         return StreamingResponse(pictures, media_type=EVENTS, headers=headers)
 
     async def _history(self, call: Call) -> Series:
-        self._controller.model_status(call.model)
+        self._controller.queries.model_status(call.model)
         return self._controller.history.series(call.model)
 
     def _picture(self, model: str | None) -> bytes:

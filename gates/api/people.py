@@ -130,32 +130,32 @@ class People:
         errands = self._errands
         registry = None if errands is None else RegistryStatus(errands.waiting, errands.trouble)
         configuration = self._reloader.status
-        return replace(self._controller.status(model), registry=registry, configuration=configuration)
+        return replace(self._controller.queries.status(model), registry=registry, configuration=configuration)
 
     async def _status(self, call: Call) -> ControlStatus:
         return self.look()
 
     async def _models(self, call: Call) -> tuple[ModelStatus, ...]:
-        return self._controller.status().models
+        return self._controller.queries.status().models
 
     async def _model(self, call: Call) -> ModelStatus:
-        return self._controller.model_status(call.model)
+        return self._controller.queries.model_status(call.model)
 
     async def _events(self, call: Call) -> Sequence[AuditRow]:
-        return await self._controller.events(call.model, call.query.limit, call.query.since)
+        return await self._controller.queries.events(call.model, call.query.limit, call.query.since)
 
     async def _events_of_all(self, call: Call) -> Sequence[AuditRow]:
-        return await self._controller.events(None, call.query.limit, call.query.since)
+        return await self._controller.queries.events(None, call.query.limit, call.query.since)
 
     async def _pairs(self, call: Call) -> Sequence[Recorded]:
         which: Which = call.query
-        pairs = await self._controller.disagreements(call.model, which.rollout)
+        pairs = await self._controller.queries.disagreements(call.model, which.rollout)
         return [pair for pair in pairs if which.finding in ("", pair.finding)][: which.limit]
 
     async def _start(self, call: Call) -> ModelStatus:
         body: Start = call.body
         await self._controller.start_rollout(call.model, body.candidate, call.caller, body.reason, body.override)
-        return self._controller.model_status(call.model)
+        return self._controller.queries.model_status(call.model)
 
     async def _wish(self, event: Event, call: Call) -> ModelStatus:
         if event is Event.ROLL_BACK and not call.body.reason.strip():
@@ -163,10 +163,10 @@ class People:
             raise Refusal(422, "reason_missing", "a rollback needs a reason", remedy)
         if event is Event.ROLL_BACK and call.body.to:
             await self._controller.revert(call.model, call.body.to, call.caller, call.body.reason)
-            return self._controller.model_status(call.model)
+            return self._controller.queries.model_status(call.model)
         command = Command(event, call.caller, call.body.reason)
         if event is Event.PROMOTE:
             await self._controller.promotions.promote(call.model, command, call.body.override)
         else:
             await self._controller.command(call.model, command)
-        return self._controller.model_status(call.model)
+        return self._controller.queries.model_status(call.model)

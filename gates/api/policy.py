@@ -35,7 +35,7 @@ class Policies:
         return [Operation("GET", "/api/models/{model}/policy", tells, self._policy, answer=InForce, also=unchanged)]
 
     async def _policy(self, call: Call) -> Response:
-        policy = self._controller.policy(call.model)
+        policy = self._controller.queries.policy(call.model)
         if policy is None:
             remedy = "add `policy` to its section of the configuration"
             raise Refusal(404, "no_policy", f"{call.model} has no policy", remedy)

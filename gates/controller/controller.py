@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from gates.controller import overview, reconcile
+from gates.controller import reconcile
+from gates.controller.aliases import Aliases
 from gates.controller.casebook import Casebook
-from gates.controller.daemonthread import DaemonThread, in_thread
-from gates.controller.history import SAMPLE_EVERY, History
+from gates.controller.daemonthread import DaemonThread
+from gates.controller.history import History
+from gates.controller.lease import Lease
 from gates.controller.observer import Observer
 from gates.controller.people import NoGo
 from gates.controller.promotions import Promotions
+from gates.controller.queries import Queries
 from gates.controller.routes import Unroutable
 from gates.controller.steering import CoolingDown, Steering
 from gates.decision import Command, Decision
 from gates.exits import unknown
 from gates.phases import IllegalEvent
 from gates.ports import Clock, MetricSource, OutcomeStore, Registry, RegistryError, Store, StoreError, Versions
-from gates.settings import ModelSettings, Policy, Settings
-from gates.state import AuditRow, Recorded, Serving
-from gates.status import ControlStatus, ModelStatus
+from gates.settings import ModelSettings, Settings
+from gates.state import AuditRow, Serving
 from proxy.push import Push
-from proxy.snapshot import ModelRoute, Snapshot
+from proxy.snapshot import Snapshot
 
 logger = logging.getLogger("penstock.control")
 
@@ -32,8 +34,6 @@ TICK_EVERY = 0.2
 TICK_APART = 0.05
 KEEP_EVERY = 1.0
 RESOLVE_EVERY = 5.0
-LEASE_SECONDS = 3.0
-LEASE_EVERY = 0.5
 
 
 class Deposed(Exception):
@@ -66,38 +66,33 @@ class Controller:
         """`new_id` names rollouts; a name must never be given twice. `versions` is what the registry knows of them,
         `metrics` gives the metrics server at a URL."""
         self.started = False
-        self.rival = ""
-        """The other control plane that acts on this store, "" where none does."""
         self.released = False
         """Whether whoever waits for something here was let go, and is to ask no more."""
-        self.registry_calls = DaemonThread("registry")
         self._settings = settings
         self._models = {model.name: model for model in settings.models}
         self._clock = clock
         self._new_id = new_id
-        self._registry = registry
-        self._versions: dict[tuple[str, str], str] = {}
+        self._aliases = Aliases(registry)
         self.history = History()
         self._nudged = asyncio.Event()
         self._unresolved = asyncio.Event()
         self._configuring = asyncio.Lock()
         self._steering = Steering(settings, store, clock, registry is not None)
         self.promotions = Promotions(
-            self._steering, clock, outcomes, versions, self._model, self._version, lambda: self._settings, metrics
+            self._steering,
+            clock,
+            outcomes,
+            versions,
+            self._model,
+            self._aliases.version,
+            lambda: self._settings,
+            metrics,
         )
+        self.lease = Lease(self._steering)
         self._casebook = Casebook(self._steering.book, lambda: self._models)
+        self.queries = Queries(self._steering, self._casebook, self._model)
 
     # its life
-
-    async def lead(self) -> bool:
-        """Take or renew the lease to act on the store; whether it is ours, or that of a `rival`. Raises StoreError."""
-        book = self._steering.book
-        holder = await book.lead(LEASE_SECONDS)
-        rival = "" if holder == book.name else holder
-        if rival and rival != self.rival:
-            logger.info("%s acts on this store; this control plane waits to take over", rival)
-        self.rival = rival
-        return not rival
 
     async def start(self) -> None:
         """Load the state, bring it in line with the settings, and begin the rollouts that these ask for.
@@ -121,14 +116,14 @@ class Controller:
 
     def preview(self, settings: Settings) -> list[tuple[str, str, str]]:
         """What `adopt` would change: model, event, reason. Raises Unroutable."""
-        return self._steering.preview(settings, self._versions)
+        return self._steering.preview(settings, self._aliases.known)
 
     async def configure(self, settings: Settings) -> None:
         """Work by these settings from now on: routes, and the terms of the rollouts that are under way, in one
         generation; then begin the rollouts that they ask for.
 
         Where they cannot be taken up, all goes on by the settings before. Raises StoreError and Unroutable."""
-        await self._steering.configure(settings, self._versions)
+        await self._steering.configure(settings, self._aliases.known)
         self._go_by(settings)
         await self._begin_wanted()
         self._unresolved.set()
@@ -145,10 +140,10 @@ class Controller:
                 loops.create_task(self._keep_on())
                 loops.create_task(self._resolve_on())
                 loops.create_task(self._lead_on())
-                loops.create_task(self._sample_on())
+                loops.create_task(self.history.run(lambda: self.observer, self._clock))
                 loops.create_task(self.promotions.run())
         except* Deposed:
-            logger.warning("%s acts on this store by now: this control plane steps back", self.rival)
+            logger.warning("%s acts on this store by now: this control plane steps back", self.lease.rival)
 
     async def stop(self) -> None:
         """Let the polls go, and keep what was seen last."""
@@ -159,7 +154,7 @@ class Controller:
                 await self._steering.book.resign()
         self._steering.book.close()
         self.promotions.close()
-        self.registry_calls.shutdown(wait=False)
+        self._aliases.close()
 
     def release(self) -> None:
         """Let the polls go that wait for a change: the process is about to end."""
@@ -211,11 +206,11 @@ class Controller:
         then needs a reason), Unroutable for a version without servers, RegistryError and
         StoreError."""
         settings = self._model(model)
-        version = await self._version(model, candidate)
+        version = await self._aliases.version(model, candidate)
         await self.promotions.admit(settings, version, by, reason, override)
         begun = await self._steering.begin(settings, self._new_id(), version, by, reason, override)
         if settings.percent is not None:
-            await self._steering.configure(self._settings, self._versions)
+            await self._steering.configure(self._settings, self._aliases.known)
         return begun
 
     # what goes on
@@ -233,14 +228,14 @@ class Controller:
         """Try every alias that the settings wait for, and every rollout that they name; whether nothing is left.
 
         Each alias is resolved once."""
-        for model, alias in self._aliases():
+        for model, alias in self._unresolved_aliases():
             try:
-                self._versions[model, alias] = await self._version(model, alias)
-                await self._steering.configure(self._settings, self._versions)
+                await self._aliases.learn(model, alias)
+                await self._steering.configure(self._settings, self._aliases.known)
             except (RegistryError, StoreError) as error:
                 logger.warning("%s: %s is not resolved yet: %s", model, alias, error)
         begun = await self._begin_wanted()
-        return begun and not self._aliases()
+        return begun and not self._unresolved_aliases()
 
     # what can be asked
 
@@ -252,6 +247,11 @@ class Controller:
     def snapshot(self) -> Snapshot:
         """The routing truth in force."""
         return self._steering.standing.snapshot
+
+    @property
+    def registry_calls(self) -> DaemonThread:
+        """The thread in which the registry is used."""
+        return self._aliases.calls
 
     @property
     def store_calls(self) -> DaemonThread:
@@ -268,54 +268,15 @@ class Controller:
         """Set when there is something new to tell the registry."""
         return self._steering.errand_stored
 
-    def status(self, model: str | None = None) -> ControlStatus:
-        """Of all models, or of one. Raises as `model_status`."""
-        some = (self.model_status(model),) if model else map(self._status_of, self.snapshot.routes)
-        return ControlStatus(self.snapshot.generation, tuple(some), self.observer.live(), self.store_trouble)
-
-    def model_status(self, model: str) -> ModelStatus:
-        """Raises UnknownModel, and RegistryError for one whose champion is not resolved yet."""
-        settings = self._model(model)
-        route = self.snapshot.by_model.get(model)
-        if route is None:
-            raise RegistryError(f"{model}: the registry has not told yet which version {settings.champion} is")
-        return self._status_of(route)
-
     async def note(self, row: AuditRow) -> None:
         """Write down what changes nothing. Raises StoreError."""
         await self._steering.book.note(row)
-
-    async def events(self, model: str | None, limit: int, since: int = 0) -> Sequence[AuditRow]:
-        """The newest audit rows, of one model or of all, newest first; of a generation and later ones.
-
-        Raises UnknownModel and StoreError."""
-        if model is not None:
-            self._model(model)
-        return [row for row in await self._steering.book.history(model, limit) if row.generation >= since]
-
-    def policy(self, model: str) -> Policy | None:
-        """What callers make of the model's answers, None where nothing is configured. Raises UnknownModel."""
-        return self._model(model).policy
 
     @property
     def model_names(self) -> tuple[str, ...]:
         return tuple(self._models)
 
-    async def disagreements(self, model: str, rollout: str = "") -> Sequence[Recorded]:
-        """The pairs on record of a rollout of the model, the newest where none is named: the worst of each finding
-        first.
-
-        Raises UnknownModel and StoreError."""
-        self._model(model)
-        newest = self._steering.standing.rollouts.get(model)
-        wanted = rollout or (newest.id if newest else "")
-        return [pair for pair in await self._casebook.of(model, wanted) if pair.model == model]
-
     # how it is done
-
-    def _status_of(self, route: ModelRoute) -> ModelStatus:
-        serving = self._steering.standing.servings[route.model]
-        return overview.model_status(self.snapshot, self.observer, route, serving, self._models[route.model].servers)
 
     async def _tick_on(self) -> None:
         """Every 0.2 s, and sooner where a push brought something new."""
@@ -332,22 +293,9 @@ class Controller:
             await self.keep()
 
     async def _lead_on(self) -> None:
-        """Renew the lease. Raises Deposed once another has it, and knows all that it must.
-
-        While the store is gone nobody else can take it, and rollbacks go on."""
-        while True:
-            await asyncio.sleep(LEASE_EVERY)
-            with suppress(StoreError):
-                if not await self.lead() and await self._steering.step_back():
-                    self.started = False
-                    raise Deposed
-
-    async def _sample_on(self) -> None:
-        """However many rollouts there are, it takes 2 % of a core at most."""
-        while True:
-            now = self._clock.monotonic()
-            self.history.sample(self.observer, now, self._clock.wall())
-            await asyncio.sleep(max(SAMPLE_EVERY, 50 * (self._clock.monotonic() - now)))
+        await self.lease.hold()
+        self.started = False
+        raise Deposed
 
     async def _resolve_on(self) -> None:
         while True:
@@ -363,7 +311,7 @@ class Controller:
     async def _begin_wanted(self) -> bool:
         """Begin the rollouts that the settings name; False where the store could not take one that is to come yet."""
         all_begun = True
-        for model, candidate in reconcile.wanted(self._settings, self._steering.standing, self._versions):
+        for model, candidate in reconcile.wanted(self._settings, self._steering.standing, self._aliases.known):
             try:
                 await self.start_rollout(model, candidate, reconcile.CONFIGURATION, "named by the configuration")
             except (Unroutable, IllegalEvent, CoolingDown, NoGo, RegistryError) as error:
@@ -373,18 +321,10 @@ class Controller:
                 all_begun = False
         return all_begun
 
-    def _aliases(self) -> list[tuple[str, str]]:
-        return reconcile.aliases(self._settings, self._steering.standing, self._versions)
+    def _unresolved_aliases(self) -> list[tuple[str, str]]:
+        return reconcile.aliases(self._settings, self._steering.standing, self._aliases.known)
 
     def _model(self, model: str) -> ModelSettings:
         if model not in self._models:
             raise UnknownModel(model, self._models)
         return self._models[model]
-
-    async def _version(self, model: str, reference: str) -> str:
-        """What an alias names now; a version is itself, and nobody is asked."""
-        if not reconcile.is_alias(reference):
-            return reference
-        if self._registry is None:
-            raise RegistryError(f"{model}: {reference} is an alias, and no registry is configured")
-        return await in_thread(self.registry_calls, self._registry.resolve, model, reference)

@@ -7,7 +7,9 @@ past: what a browser has of the old one it keeps."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,6 +18,7 @@ from gates.controller.observer import Observer
 from gates.controller.watch import Watch
 from gates.counts import candidate_lane, champion_lane
 from gates.evidence import Tally, rate_band
+from gates.ports import Clock
 from proxy.histogram import Histogram
 from proxy.tally import LANES, LaneTally
 from proxy.window import Window, merge
@@ -99,6 +102,13 @@ class History:
 
     def __init__(self) -> None:
         self._tracks: dict[str, _Track] = {}
+
+    async def run(self, observer: Callable[[], Observer], clock: Clock) -> None:
+        """Sample for ever; however many rollouts there are, it takes 2 % of a core at most."""
+        while True:
+            now = clock.monotonic()
+            self.sample(observer(), now, clock.wall())
+            await asyncio.sleep(max(SAMPLE_EVERY, 50 * (clock.monotonic() - now)))
 
     def sample(self, observer: Observer, now: float, wall: float) -> None:
         """Add a point to each rollout; `now` is monotonic, `wall` in seconds since the epoch."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gates import app, settings
 from gates.adapters.store import SqlStore
-from gates.controller import controller, steering
+from gates.controller import lease, steering
 from gates.controller.publication import Publication
 from gates.state import Commit
 from proxy.snapshot import Snapshot
@@ -49,8 +49,8 @@ def live(config: str, fd: int, log: str, point: str, generation: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         os.dup2(out, stream.fileno())
     app.SqlStore = DyingStore  # type: ignore[misc]
-    controller.LEASE_SECONDS = 0.2  # nobody else is there to wait for
-    controller.LEASE_EVERY = app.LEASE_EVERY = 0.05
+    lease.LEASE_SECONDS = 0.2  # nobody else is there to wait for
+    lease.LEASE_EVERY = app.LEASE_EVERY = 0.05
     steering.Publication = DyingPublication  # type: ignore[misc]
     app.serve(settings.load(Path(config)), fd=fd)
 

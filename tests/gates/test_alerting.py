@@ -236,12 +236,12 @@ async def test_a_log_that_fails_keeps_no_alert_back() -> None:
 async def test_what_holds_for_a_while_is_told_at_both_ends() -> None:
     async with Desk(settings=replace(settings_of(), alerts=SETTINGS)) as desk:
         for _ in range(2):
-            desk.alerting.look(alerting.conditions(desk.controller.status(), "mlflow is gone"))
+            desk.alerting.look(alerting.conditions(desk.controller.queries.status(), "mlflow is gone"))
             desk.clock.advance(alerting.STEADY_SECONDS)
         await until(lambda: len(desk.notifier.sent) == 4)
         names = {each.name for _, each in desk.notifier.sent}
         assert names == {"started", "no_workers", "registry_gone"}
         desk.worker().push()
-        desk.alerting.look(alerting.conditions(desk.controller.status(), ""))
+        desk.alerting.look(alerting.conditions(desk.controller.queries.status(), ""))
         await until(lambda: len(desk.notifier.sent) == 6)
         assert {each.name for _, each in desk.notifier.sent} > {"no_workers_over", "registry_gone_over"}

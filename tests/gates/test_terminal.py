@@ -186,7 +186,7 @@ async def test_a_step_is_told_with_its_share() -> None:
         worker = desk.worker()
         await desk.pass_stage(worker)
         await desk.pass_stage(worker)
-        newest, before, *_ = await desk.controller.events(SERVED, 10)
+        newest, before, *_ = await desk.controller.queries.events(SERVED, 10)
     assert "climb -> ramp at 50 %  by controller" in str(decisions.decision_line(newest))
     assert "ramp at 5 %" in text(decisions.events_view([before]))
     torn = replace(newest, inputs="{}")

@@ -234,7 +234,7 @@ class TestLink:
             here = desk.controller.snapshot.generation
             nothing = await client.get(f"/link/snapshot?worker=w1&generation={here}")
             assert (nothing.status_code, nothing.content) == (204, b"")
-            assert desk.controller.status().workers == {"w1": here}
+            assert desk.controller.queries.status().workers == {"w1": here}
 
     @in_loop
     async def test_a_waiting_poll_is_answered_by_a_decision(self) -> None:
@@ -263,7 +263,7 @@ class TestLink:
             assert (await client.post("/link/windows", content=encode_push(push))).status_code == 204
             await desk.controller.tick()
             assert desk.rollout.requests == 1
-            assert desk.controller.status().workers == {"w1": 0}
+            assert desk.controller.queries.status().workers == {"w1": 0}
 
     @pytest.mark.parametrize(
         "body",

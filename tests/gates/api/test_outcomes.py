@@ -75,7 +75,7 @@ def test_a_report_goes_on_record_under_its_own_model_alone(tmp_path: Path) -> No
         async with desk(tmp_path) as started, client_of(started) as client:
             report = msgspec.to_builtins(REPORT)
             assert (await client.post(f"{HERE}/reports", json=report)).status_code == 200
-            newest, *_ = await started.controller.events(MODEL, 1)
+            newest, *_ = await started.controller.queries.events(MODEL, 1)
             assert (newest.event, newest.reason) == ("gate", "version 42: staging NO-GO")
             for wrong in ({**report, "model": "another"}, {**report, "candidate": "4\0"}, {**report, "light": "RED"}):
                 assert refusal(await client.post(f"{HERE}/reports", json=wrong)) == (422, "bad_body")

@@ -44,7 +44,7 @@ async def test_a_registry_that_is_away_holds_up_its_own_model_alone() -> None:
         assert not await desk.controller.resolve()
         assert desk.controller.snapshot.by_model["ranker"].phase is Phase.SHADOW
         with pytest.raises(RegistryError, match="has not told yet"):
-            desk.controller.model_status(MODEL)
+            desk.controller.queries.model_status(MODEL)
         registry.trouble = lambda act, model: ""
         assert await desk.controller.resolve()
         assert desk.route.champion.version == "40"

@@ -36,7 +36,7 @@ async def test_a_pair_is_kept_with_its_rollout_and_time_and_told_of() -> None:
     async with desk_of() as desk:
         push(desk, pair("a", desk.route.epoch))
         await desk.controller.keep()
-        (told,) = await desk.controller.disagreements(MODEL)
+        (told,) = await desk.controller.queries.disagreements(MODEL)
         assert (told.id, told.rollout, told.at) == ("a", desk.rollout.id, desk.clock.now)
         assert told.worst
         assert told.representative
@@ -52,7 +52,7 @@ async def test_of_each_finding_the_worst_and_a_sample_stay_in_the_store() -> Non
             await desk.controller.keep()
         push(desk, pair("other", epoch, finding="flip"))
         await desk.controller.keep()
-        told = await desk.controller.disagreements(MODEL)
+        told = await desk.controller.queries.disagreements(MODEL)
         assert [(each.id, each.worst, each.representative) for each in told] == [
             ("p19", True, False),
             ("other", True, True),
@@ -72,7 +72,7 @@ async def test_a_push_that_comes_twice_counts_once_and_one_of_another_rollout_no
         await desk.controller.keep()
         push(desk, pair("a", epoch))
         await desk.controller.keep()
-        assert [each.id for each in await desk.controller.disagreements(MODEL)] == ["a"]
+        assert [each.id for each in await desk.controller.queries.disagreements(MODEL)] == ["a"]
 
 
 @in_loop
@@ -84,7 +84,7 @@ async def test_the_control_plane_that_follows_chooses_on_from_the_record() -> No
     async with after:
         push(after, pair("c", after.route.epoch, 0.1, 99), pair("d", after.route.epoch, 1.5, 98))
         await after.controller.keep()
-        assert [each.id for each in await after.controller.disagreements(MODEL)] == ["d", "a", "b"]
+        assert [each.id for each in await after.controller.queries.disagreements(MODEL)] == ["d", "a", "b"]
 
 
 @in_loop
@@ -106,11 +106,11 @@ async def test_an_earlier_rollout_can_be_asked_for_until_its_records_expire() ->
         await desk.controller.keep()
         await desk.command(Event.ROLL_BACK)
         await desk.controller.start_rollout(MODEL, "43", "ana", "", override=True)
-        assert await desk.controller.disagreements(MODEL) == []
-        assert [each.id for each in await desk.controller.disagreements(MODEL, first)] == ["a"]
+        assert await desk.controller.queries.disagreements(MODEL) == []
+        assert [each.id for each in await desk.controller.queries.disagreements(MODEL, first)] == ["a"]
         desk.clock.advance(4000)
         await desk.controller.keep()
-        assert await desk.controller.disagreements(MODEL, first) == []
+        assert await desk.controller.queries.disagreements(MODEL, first) == []
 
 
 @in_loop

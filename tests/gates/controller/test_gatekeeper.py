@@ -76,7 +76,7 @@ async def test_a_no_go_does_not_begin_and_says_why() -> None:
         with pytest.raises(NoGo, match=r"version 42: offline gates are NO-GO: accuracy: accuracy 0\.8: at least 0\.9"):
             await started.controller.start_rollout(MODEL, "42", "ada", "trial")
         assert started.phase is Phase.IDLE
-        (row, *_) = await started.controller.events(MODEL, 10)
+        (row, *_) = await started.controller.queries.events(MODEL, 10)
         assert (row.event, row.reason) == ("gate", "version 42: offline NO-GO")
         await started.controller.start_rollout(MODEL, "41", "ada", "trial")
         assert started.phase is Phase.SHADOW
@@ -89,7 +89,7 @@ async def test_a_named_person_goes_on_against_it_with_a_reason_on_record() -> No
             await started.controller.start_rollout(MODEL, "42", "ada", " ", override=True)
         await started.controller.start_rollout(MODEL, "42", "ada", "hotfix, tested by hand", override=True)
         assert started.phase is Phase.SHADOW
-        rows = [row for row in await started.controller.events(MODEL, 10) if row.event == "override"]
+        rows = [row for row in await started.controller.queries.events(MODEL, 10) if row.event == "override"]
         assert [(row.by, row.reason.partition(" (against")[0]) for row in rows] == [("ada", "hotfix, tested by hand")]
 
 
@@ -141,7 +141,7 @@ async def test_approvals_are_on_record_the_newest_of_each_side() -> None:
         await started.controller.promotions.approve(MODEL, "41", "business", "bo", "fine")
         await started.controller.promotions.approve(MODEL, "41", "business", "cy", "")
         await started.controller.promotions.approve(MODEL, "42", "security", "eve", "")
-        rows = await started.controller.events(MODEL, 10)
+        rows = await started.controller.queries.events(MODEL, 10)
         assert [row.event for row in rows if row.event == "approve"] == ["approve"] * 3
 
 
@@ -162,5 +162,5 @@ async def test_a_promotion_by_hand_is_held_to_the_production_gates() -> None:
         assert started.phase is Phase.RAMP
         await started.controller.promotions.promote(MODEL, command, override=True)
         assert started.phase is Phase.PROMOTED
-        events = [row.event for row in await started.controller.events(MODEL, 10)]
+        events = [row.event for row in await started.controller.queries.events(MODEL, 10)]
         assert events[:2] == ["promote", "override"]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gates.controller import controller as controlling
+from gates.controller import lease
 from gates.decision import Command
 from gates.phases import Event
 from gates.ports import StoreError
@@ -18,18 +18,18 @@ OTHER = "another control plane"
 
 @pytest.fixture(autouse=True)
 def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controlling, "LEASE_EVERY", 0.01)
+    monkeypatch.setattr(lease, "LEASE_EVERY", 0.01)
 
 
 @in_loop
 async def test_who_has_not_the_lease_names_who_has() -> None:
     desk = Desk()
     desk.store.holder = OTHER
-    assert not await desk.controller.lead()
-    assert desk.controller.rival == OTHER
+    assert not await desk.controller.lease.take()
+    assert desk.controller.lease.rival == OTHER
     desk.store.holder = ""
-    assert await desk.controller.lead()
-    assert desk.controller.rival == ""
+    assert await desk.controller.lease.take()
+    assert desk.controller.lease.rival == ""
 
 
 @in_loop
@@ -61,7 +61,7 @@ async def test_it_takes_over_again_from_the_stores_truth() -> None:
         desk.store.holder = ""
         async with desk.next() as other:
             await other.command(Event.PAUSE, by="bob")
-        assert await desk.controller.lead()
+        assert await desk.controller.lease.take()
         await desk.controller.start()
         assert desk.phase is Phase.PAUSED
         assert desk.rollout.requests == 50

@@ -329,7 +329,7 @@ class TestBeforeTheEnd:
                 await go_on(desk, worker)
                 assert (desk.phase, verdict(desk, "sla")) == (Phase.BAKE, Verdict.FAIL)
                 assert desk.rollout.waiting_for == ("gate sla",)
-                assert ("gate_failed", MODEL) in conditions(desk.controller.status(), "")
+                assert ("gate_failed", MODEL) in conditions(desk.controller.queries.status(), "")
 
         in_loop(tried)()
 
@@ -399,7 +399,7 @@ class TestAfterThePromotion:
         return late
 
     def serving(self, desk: Desk) -> str:
-        return desk.controller.model_status(MODEL).champion
+        return desk.controller.queries.model_status(MODEL).champion
 
     @pytest.mark.parametrize("gate", [Accuracy(name="g"), Lift(name="g", outcome="correct")])
     def test_a_drop_lets_the_version_before_serve_again(self, tmp_path: Path, gate: ProductionGate) -> None:
@@ -467,8 +467,8 @@ async def test_a_gate_that_fails_and_ends_nothing_is_told_of() -> None:
     async with desk_of(FakeMetrics(loss=9.0), [replace(LOSS, severity="advisory")]) as desk:
         worker = desk.worker()
         await desk.wait(1, worker)
-        assert conditions(desk.controller.status(), "") == {}
+        assert conditions(desk.controller.queries.status(), "") == {}
         await look(desk)
-        assert conditions(desk.controller.status(), "") == {
+        assert conditions(desk.controller.queries.status(), "") == {
             ("gate_failed", MODEL): "gate loss: 9: at most 2 asked",
         }

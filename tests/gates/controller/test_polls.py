@@ -35,16 +35,16 @@ async def test_a_poll_acknowledges_what_was_sent_from_here_alone() -> None:
         assert worker.snapshot.generation == desk.controller.snapshot.generation
         assert await worker.poll()
         assert worker.snapshot == desk.controller.snapshot
-        assert desk.controller.status().workers == {"w1": desk.controller.snapshot.generation}
+        assert desk.controller.queries.status().workers == {"w1": desk.controller.snapshot.generation}
 
 
 @in_loop
 async def test_workers_are_listed_while_they_live() -> None:
     async with Desk() as desk:
         desk.worker("mute").push()
-        assert desk.controller.status().workers == {"mute": 0}
+        assert desk.controller.queries.status().workers == {"mute": 0}
         desk.clock.advance(3.5)
-        assert desk.controller.status().workers == {}
+        assert desk.controller.queries.status().workers == {}
 
 
 @in_loop

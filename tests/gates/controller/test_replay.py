@@ -126,7 +126,7 @@ async def test_every_decision_follows_from_its_recorded_inputs() -> None:
         await worker.poll()
         worker.traffic(200, failures=200)
         await desk.wait(1, worker)
-        rows = [row for row in await desk.controller.events(MODEL, 100) if row.event != "configure"]
+        rows = [row for row in await desk.controller.queries.events(MODEL, 100) if row.event != "configure"]
         assert [row.event for row in rows] == ["roll_back", "resume", "pause", "climb", "start"]
         for row in rows:
             decision = decode_inputs(row.inputs).decide()
@@ -144,7 +144,7 @@ async def test_a_decision_can_be_made_again_under_other_terms() -> None:
     async with Desk() as desk:
         worker = desk.worker()
         await desk.pass_stage(worker)
-        row = (await desk.controller.events(MODEL, 1))[0]
+        row = (await desk.controller.queries.events(MODEL, 1))[0]
         inputs = decode_inputs(row.inputs)
         patient = replace(inputs.rollout.terms, plan=replace(PLAN, shadow=replace(PLAN.shadow, min_requests=501)))
         assert Inputs(replace(inputs.rollout, terms=patient), inputs.observation, None, 9).decide() is None

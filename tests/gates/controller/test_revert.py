@@ -41,16 +41,16 @@ async def test_back_to_the_previous_version_and_forth() -> None:
         await promoted(desk)
         await desk.controller.revert(MODEL, "previous", "ada", "wrong since last week")
         assert desk.route.champion.version == "40"
-        status = desk.controller.model_status(MODEL)
+        status = desk.controller.queries.model_status(MODEL)
         assert (status.champion, status.previous, status.fallback, status.warm) == ("40", "42", "", ("42",))
-        newest, *_ = await desk.controller.events(MODEL, 5)
+        newest, *_ = await desk.controller.queries.events(MODEL, 5)
         assert (newest.event, newest.by, newest.reason) == (
             "revert",
             "ada",
             "champion 42 -> 40: wrong since last week",
         )
         await desk.controller.revert(MODEL, "41", "ada", "neither")
-        assert (desk.route.champion.version, desk.controller.model_status(MODEL).fallback) == ("41", "42")
+        assert (desk.route.champion.version, desk.controller.queries.model_status(MODEL).fallback) == ("41", "42")
         assert [errand.kind for errand in desk.store.errands][-2:] == ["revert", "revert"]
 
 
@@ -64,7 +64,7 @@ async def test_a_rollout_that_is_under_way_ends_with_it_in_one_commit() -> None:
         await desk.controller.revert(MODEL, "previous", "ada", "both are bad")
         assert desk.controller.snapshot.generation == generation + 1
         assert (desk.route.champion.version, desk.route.candidate, desk.phase) == ("40", None, Phase.ROLLED_BACK)
-        revert, rollback, *_ = await desk.controller.events(MODEL, 5)
+        revert, rollback, *_ = await desk.controller.queries.events(MODEL, 5)
         assert (revert.event, rollback.event, rollback.reason) == ("revert", "roll_back", "both are bad")
 
 
@@ -76,7 +76,7 @@ async def test_it_is_still_so_after_a_restart() -> None:
         await desk.controller.revert(MODEL, "previous", "ada", "wrong")
     async with desk.next(replace(model_settings(), candidate=None)) as after:
         assert after.route.champion.version == "40"
-        assert after.controller.model_status(MODEL).previous == "42"
+        assert after.controller.queries.model_status(MODEL).previous == "42"
 
 
 @pytest.mark.parametrize(("to", "error"), [("fallback", NoSuchPast), ("42", AlreadyChampion), ("7", Unroutable)])

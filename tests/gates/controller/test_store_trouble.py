@@ -23,13 +23,13 @@ async def test_a_rollback_takes_effect_and_is_recorded_later() -> None:
         assert desk.phase is Phase.ROLLED_BACK
         assert await worker.poll()
         assert worker.snapshot.by_model[MODEL].candidate is None
-        assert desk.controller.status().store_trouble == "disk full"
+        assert desk.controller.queries.status().store_trouble == "disk full"
         assert desk.store.audit[-1].event == "start"
         desk.store.broken = ""
         await desk.wait(2, worker)
         assert desk.store.audit[-1].event == "roll_back"
         assert desk.store.snapshot == desk.controller.snapshot
-        assert desk.controller.status().store_trouble == ""
+        assert desk.controller.queries.status().store_trouble == ""
 
 
 @in_loop
