@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic
 from typing import Final
 
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from proxy import local
-from proxy.comparison import Answer
-from proxy.errors import AnswerCut, BodyTooLarge, ClientGone, NoSnapshot, PenstockError, UnknownModel, UpstreamFailed
-from proxy.headers import AnyFields, Fields, first, forwarded_fields, request_id, returned_fields
+from proxy.comparison import Answer, Comparison
+from proxy.disagreements import NO_ANSWER
+from proxy.errors import AnswerCut, ClientGone, NoSnapshot, PenstockError, UnknownModel, UpstreamFailed
+from proxy.headers import Fields, first, forwarded_fields, request_id, returned_fields
 from proxy.mirror import Copy, Mirror
 from proxy.peers import Peers
 from proxy.response import Response
@@ -22,7 +22,7 @@ from proxy.routing import Variant, assign, match, unit_of
 from proxy.slices import places_of
 from proxy.snapshot import Target
 from proxy.tally import Answers, LaneTally
-from proxy.upload import Upload
+from proxy.upload import Upload, read_body
 from proxy.upstream import Upstreams
 from proxy.windows import Windows
 
@@ -30,20 +30,29 @@ FAILED = Answer(502, [], None)
 """Stands for an answer that did not come, or broke off."""
 
 
+class _Failure:
+    """How the candidate has failed a request that it was to serve, and what it had answered by then."""
+
+    __slots__ = ("answer", "code")
+
+    def __init__(self, code: str, answer: Answer = NO_ANSWER) -> None:
+        self.code: Final = code
+        self.answer: Final = answer
+
+
 class _Begun:
-    """An answer whose head is there: who gives it, when it was asked for, and the seconds that the head took."""
+    """An answer whose head is there: who gives it, when it was asked for, and the seconds that the head took. The
+    champion's may come `instead_of` one that the candidate was to give."""
 
-    __slots__ = ("fallback", "first_byte", "response", "start", "target", "variant")
+    __slots__ = ("first_byte", "instead_of", "response", "start", "target", "variant")
 
-    def __init__(
-        self, response: Response, variant: Variant, target: Target, start: float, first_byte: float, fallback: bool
-    ) -> None:
+    def __init__(self, response: Response, variant: Variant, target: Target, start: float, first_byte: float) -> None:
         self.response: Final = response
         self.variant: Final = variant
         self.target: Final = target
         self.start: Final = start
         self.first_byte: Final = first_byte
-        self.fallback: Final = fallback
+        self.instead_of: _Failure | None = None
 
 
 class DataPlane:
@@ -94,6 +103,9 @@ class DataPlane:
             raise
         if begun.variant == request.assignment.variant:
             self._copy(request, answer, begun.first_byte)
+        elif begun.instead_of is not None:
+            failure = begun.instead_of
+            self._mirror.record(request, "champion", answer, failure.answer, Comparison(candidate_failure=failure.code))
 
     def _copy(self, request: RoutedRequest, answer: Answer, first_byte: float | None) -> None:
         if request.copied and request.rest is not None:
@@ -109,7 +121,7 @@ class DataPlane:
         if route is None:
             raise UnknownModel(f"no model is served at {scope['path']}")
         received = scope["headers"]
-        body, more = await _read_body(receive, received, route.buffer, route.max_body)
+        body, more = await read_body(receive, received, route.buffer, route.max_body)
         chunked = more and not first(received, b"content-length")
         length = int(first(received, b"content-length")) if more and not chunked else len(body)
         name = request_id(received) or self._new_id()
@@ -147,31 +159,34 @@ class DataPlane:
         assignment = request.assignment
         if assignment.variant == "champion" or request.rest is not None:
             return await self._ask(request, assignment.variant, assignment.target)
-        begun: _Begun | None = None
-        with suppress(UpstreamFailed):
+        begun, code = None, ""
+        try:
             begun = await self._ask(request, "candidate", assignment.target)
+        except UpstreamFailed as failure:
+            code = failure.code
         if begun is None:
-            return await self._step_in(request)
+            return await self._step_in(request, _Failure(code))
         if begun.response.status < 400:
             return begun
         if begun.response.status < 500:
             doubted = request.route.doubt_rejections and request.method in request.route.shadow.methods
             return await self._second_opinion(request, begun) if doubted else begun
         self._lane(request, "candidate").observe(begun.response.status, begun.first_byte, begun.first_byte)
-        begun.response.discard()
-        return await self._step_in(request)
+        return await self._step_in(request, await _given_up(begun, ""))
 
-    async def _step_in(self, request: RoutedRequest) -> _Begun:
+    async def _step_in(self, request: RoutedRequest, instead_of: _Failure) -> _Begun:
         """The champion's answer for a candidate that failed; it has its whole deadline, as a late answer is better than
         none. Raises UpstreamFailed."""
         self._windows.of(request.route, request.first).fallbacks += 1
-        return await self._ask(request, "champion", request.route.champion, fallback=True)
+        begun = await self._ask(request, "champion", request.route.champion)
+        begun.instead_of = instead_of
+        return begun
 
     async def _second_opinion(self, request: RoutedRequest, rejected: _Begun) -> _Begun:
         """The champion's answer where it accepts what the candidate has rejected, which then is the candidate's failure
         (MLflow's server answers 400 when the model itself crashes). Else the rejection stands: the client's fault."""
         try:
-            champion = await self._ask(request, "champion", request.route.champion, fallback=True)
+            champion = await self._ask(request, "champion", request.route.champion)
         except UpstreamFailed:
             return rejected
         except CancelledError:
@@ -183,11 +198,11 @@ class DataPlane:
         lane = self._lane(request, "candidate")
         lane.observe(rejected.response.status, rejected.first_byte, rejected.first_byte)
         lane.blame("status_4xx")
-        rejected.response.discard()
+        champion.instead_of = await _given_up(rejected, "status_4xx")
         self._windows.of(request.route, request.first).fallbacks += 1
         return champion
 
-    async def _ask(self, request: RoutedRequest, variant: Variant, target: Target, fallback: bool = False) -> _Begun:
+    async def _ask(self, request: RoutedRequest, variant: Variant, target: Target) -> _Begun:
         if request.route.candidate is not None:
             self._lane(request, variant).ask()
         start = monotonic()
@@ -208,7 +223,7 @@ class DataPlane:
             _raise_refusal(request, failure)
             self._lane(request, variant).observe_failure(failure.code, monotonic() - start)
             raise
-        return _Begun(response, variant, target, start, monotonic() - start, fallback)
+        return _Begun(response, variant, target, start, monotonic() - start)
 
     async def _relay(self, request: RoutedRequest, begun: _Begun, send: ASGISendCallable) -> Answer:
         """Stream the answer to the client, and keep up to `agreement.max_body` bytes of it for the comparison.
@@ -229,7 +244,7 @@ class DataPlane:
                 chunk = await response.read()
                 more = not response.finished
                 size += len(chunk)
-                if request.copied and size <= request.route.agreement.max_body:
+                if (request.copied or begun.instead_of is not None) and size <= request.route.agreement.max_body:
                     kept.append(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": more})
         except UpstreamFailed as failure:
@@ -247,32 +262,18 @@ class DataPlane:
         return self._windows.of(request.route, request.first).answers(variant, request.route, request.places)
 
 
+async def _given_up(rejected: _Begun, code: str) -> _Failure:
+    """A bad answer that nobody will get, with what has come of its body."""
+    response = rejected.response
+    body = await response.read() if response.readable else b""
+    response.discard()
+    return _Failure(code, Answer(response.status, response.fields, body))
+
+
 def _raise_refusal(request: RoutedRequest, failure: UpstreamFailed) -> None:
     """Raise what was wrong with the request where that, and no upstream, has ended its exchange."""
     if request.rest is not None and request.rest.refusal is not None:
         raise request.rest.refusal from failure
-
-
-async def _read_body(receive: ASGIReceiveCallable, fields: AnyFields, buffer: int, limit: int) -> tuple[bytes, bool]:
-    """The client's body as far as it is held, and whether there is more: the whole, but for one of over `buffer` bytes.
-
-    Raises BodyTooLarge over `limit` bytes, ClientGone where it breaks off."""
-    declared = first(fields, b"content-length")
-    if declared and int(declared) > limit:
-        raise BodyTooLarge(f"the request's body is over {limit} bytes")
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientGone("the client left before its request was whole")
-        size += len(message["body"])
-        if size > limit:
-            raise BodyTooLarge(f"the request's body is over {limit} bytes")
-        parts.append(message["body"])
-        more = message["more_body"]
-        if not more or size > buffer:
-            return parts[0] if len(parts) == 1 else b"".join(parts), more
 
 
 def _marks(request: RoutedRequest, begun: _Begun) -> Fields:
@@ -283,6 +284,6 @@ def _marks(request: RoutedRequest, begun: _Begun) -> Fields:
         (b"x-penstock-version", begun.target.version.encode()),
         (b"x-penstock-variant", begun.variant.encode()),
     ]
-    if begun.fallback:
+    if begun.instead_of is not None:
         marks.append((b"x-penstock-fallback", b"candidate-error"))
     return marks

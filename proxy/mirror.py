@@ -143,20 +143,22 @@ class Mirror:
         """Count and record a request that the candidate has failed to answer, where the champion did."""
         if not _failed(copy.served):
             self._window(copy).alone.candidate += 1
-            self._record(copy, copy.served, NO_ANSWER, Comparison(candidate_failure=failure))
+            self.record(copy.request, "champion", copy.served, NO_ANSWER, Comparison(candidate_failure=failure))
 
     async def _compare(self, copy: Copy, champion: Answer, candidate: Answer) -> None:
         comparison = await self._comparer.compare(_pair(copy, champion, candidate), self._window(copy))
         judge(self._window(copy), copy, candidate, comparison)  # once more: it changes now
-        self._record(copy, champion, candidate, comparison)
+        self.record(copy.request, copy.request.assignment.variant, champion, candidate, comparison)
 
-    def _record(self, copy: Copy, champion: Answer, candidate: Answer, comparison: Comparison) -> None:
-        """Put a pair that differs on record, or a failure of the candidate alone, if it is chosen."""
+    def record(
+        self, request: RoutedRequest, served: Variant, champion: Answer, candidate: Answer, comparison: Comparison
+    ) -> None:
+        """Put a pair that differs on record, or a failure of the candidate alone, if it is chosen; `served` is whose
+        answer the client got."""
         finding = finding_of(comparison, champion, candidate)
-        if finding and copy.route.record.keep:
-            request = Request(copy.request.method, copy.request.target, copy.request.fields, copy.request.body)
-            pair = (copy.route, copy.request.assignment.variant, request, champion, candidate)
-            self._windows.reservoir.offer(finding, comparison, *pair)
+        if finding and request.route.record.keep:
+            asked = Request(request.method, request.target, request.fields, request.body)
+            self._windows.reservoir.offer(finding, comparison, request.route, served, asked, champion, candidate)
 
     async def _probe(self, copy: Copy, champion: Answer) -> None:
         """Ask the champion once more, and count how it differs from itself: the noise in every comparison with it."""

@@ -1,4 +1,5 @@
-"""The rest of a request that is too long to be held: it goes on to its upstream as it comes from the client."""
+"""A request's body: what of it is held, and the rest of one that is too long, which goes on to its upstream as it
+comes from the client."""
 
 from __future__ import annotations
 
@@ -8,6 +9,29 @@ from typing import Protocol
 from uvicorn._types import ASGIReceiveCallable
 
 from proxy.errors import BodyTooLarge, ClientGone, PenstockError
+from proxy.headers import AnyFields, first
+
+
+async def read_body(receive: ASGIReceiveCallable, fields: AnyFields, buffer: int, limit: int) -> tuple[bytes, bool]:
+    """The client's body as far as it is held, and whether there is more: the whole, but for one of over `buffer` bytes.
+
+    Raises BodyTooLarge over `limit` bytes, ClientGone where it breaks off."""
+    declared = first(fields, b"content-length")
+    if declared and int(declared) > limit:
+        raise BodyTooLarge(f"the request's body is over {limit} bytes")
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone("the client left before its request was whole")
+        size += len(message["body"])
+        if size > limit:
+            raise BodyTooLarge(f"the request's body is over {limit} bytes")
+        parts.append(message["body"])
+        more = message["more_body"]
+        if not more or size > buffer:
+            return parts[0] if len(parts) == 1 else b"".join(parts), more
 
 
 class Sink(Protocol):

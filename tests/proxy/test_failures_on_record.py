@@ -1,4 +1,4 @@
-"""Requests that the candidate alone failed stand on record beside pairs that differ."""
+"""Requests that the candidate alone failed, copied or to be served, stand on record beside pairs that differ."""
 
 from __future__ import annotations
 
@@ -49,6 +49,14 @@ def on_record(scene: Scene, offered: int) -> list[Disagreement]:
     return list(scene.worker.worker.windows.reservoir.next())
 
 
+def served_instead(scene: Scene) -> list[Disagreement]:
+    """What was chosen of one request that the champion answered for the candidate: none of it is copied."""
+    eventually(lambda: scene.window.fallbacks == 1)
+    eventually(scene.worker.idle)
+    assert scene.window.shadow.offered == 0
+    return list(scene.worker.worker.windows.reservoir.next())
+
+
 @pytest.mark.parametrize("name", FAILING)
 def test_a_copy_that_failed_is_on_record_with_what_the_champion_answered(
     background: Background, scene: Scene, name: str
@@ -60,6 +68,34 @@ def test_a_copy_that_failed_is_on_record_with_what_the_champion_answered(
     assert (record.finding, record.request_id, record.path) == (finding, "r-7", "/invocations")
     assert (record.champion, record.candidate) == (AnswerOnRecord("40", 200, PREDICTED.decode()), candidate)
     assert (record.served, record.severity, record.row) == ("champion", 1.0, None)
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_request_that_the_candidate_was_to_serve_is_on_record_with_what_the_champion_answered_instead(
+    background: Background, scene: Scene, name: str
+) -> None:
+    script, finding, candidate = FAILING[name]
+    with Scripted(background, script) as upstream:
+        shadowed(scene, upstream).routed(ramp_bp=10_000, timeout=0.3).post("/invocations", ("x-request-id", "r-7"))
+        (record,) = served_instead(scene)
+    assert (record.finding, record.request_id, record.path) == (finding, "r-7", "/invocations")
+    assert (record.champion, record.candidate) == (AnswerOnRecord("40", 200, PREDICTED.decode()), candidate)
+    assert (record.served, record.severity, record.row) == ("champion", 1.0, None)
+
+
+def test_so_is_one_that_it_rejects_and_the_champion_accepts(scene: Scene) -> None:
+    scene.candidate.handler = predicting(1.0, status=422)
+    shadowed(scene).routed(ramp_bp=10_000).post()
+    (record,) = served_instead(scene)
+    assert (record.finding, record.champion.status) == ("status_4xx", 200)
+    assert record.candidate == AnswerOnRecord("42", 422, PREDICTED.decode())
+
+
+def test_a_request_that_the_champion_fails_as_well_leaves_no_record(scene: Scene) -> None:
+    scene.champion.handler = answering(503)
+    with refusing() as nobody:
+        shadowed(scene, nobody).routed(ramp_bp=10_000).post()
+        assert served_instead(scene) == []
 
 
 def test_what_must_not_be_kept_is_not_kept_of_a_failure_either(scene: Scene) -> None:
