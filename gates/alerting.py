@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gates.alerts import TEST, Alert, AlertKey, Delivery, Urgency, holding, told_by, turns
@@ -17,8 +17,9 @@ from gates.ports import AlertLog, Clock, Notifier, NotifyError, StoreError
 from gates.settings import Settings
 from gates.settings.alerts import AlertSettings
 from gates.state import AuditRow
-from gates.status import ControlStatus
-from gates.verdict import Verdict
+from gates.status import ControlStatus, RolloutStatus
+from gates.verdict import GateResult, Verdict
+from proxy.snapshot import Phase
 
 logger = logging.getLogger("penstock.alerts")
 
@@ -46,13 +47,22 @@ def conditions(status: ControlStatus, registry_trouble: str) -> Conditions:
     if registry_trouble:
         found["registry_gone", ""] = registry_trouble
     for model in status.models:
-        if model.rollout is None or not model.candidate:
-            continue
-        failed = [gate for gate in model.rollout.gates if gate.verdict is Verdict.FAIL]
-        if failed:
-            said = "; ".join(f"gate {gate.gate}: {gate.reason}" for gate in failed)
-            found["gate_failed", model.model] = said
+        if model.rollout is not None and model.candidate:
+            found |= {(name, model.model): text for name, text in _of_rollout(model.rollout)}
     return found
+
+
+def _of_rollout(rollout: RolloutStatus) -> Iterator[tuple[str, str]]:
+    """Name and text of each condition of a rollout that is under way."""
+    if failed := [gate for gate in rollout.gates if gate.verdict is Verdict.FAIL]:
+        yield "gate_failed", _said(failed)
+    held = [gate for gate in rollout.gates if gate.gate in rollout.held_by and gate.verdict is Verdict.INSUFFICIENT]
+    if held and rollout.phase is Phase.BAKE:
+        yield "bake_waits", _said(held)
+
+
+def _said(gates: Iterable[GateResult]) -> str:
+    return "; ".join(f"gate {gate.gate}: {gate.reason}" for gate in gates)
 
 
 class Alerting:

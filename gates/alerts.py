@@ -74,6 +74,7 @@ CONDITIONS: dict[str, tuple[Urgency, str]] = {
     "no_workers": (Urgency.CRITICAL, "no worker is heard of"),
     "registry_gone": (Urgency.WARNING, "the model registry fails"),
     "gate_failed": (Urgency.WARNING, "a gate fails, and the rollout is not ended by it"),
+    "bake_waits": (Urgency.INFO, "the bake lacks nothing but reviews, outcomes or Prometheus"),
 }
 """What may hold for a while: it is told when it begins, and its end as info."""
 

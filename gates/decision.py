@@ -142,6 +142,12 @@ def waiting_for(rollout: Rollout, seen: Observation) -> list[str]:
     return lacking + [f"gate {name}" for name in undecided((*seen.results, *_of(rollout, seen, OutsideGate.keeps)))]
 
 
+def held_by(rollout: Rollout, seen: Observation) -> list[str]:
+    """The gates over what no window holds that the present stage waits for, where it lacks nothing else."""
+    names = undecided(_of(rollout, seen, OutsideGate.keeps))
+    return names if waiting_for(rollout, seen) == [f"gate {name}" for name in names] else []
+
+
 def _of(rollout: Rollout, seen: Observation, does: Callable[[OutsideGate, Phase], bool]) -> Iterator[GateResult]:
     """What was heard of those gates that end, or keep, a stage such as the present one."""
     phase = rollout.terms.plan.phase_at(rollout.position)

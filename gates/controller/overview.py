@@ -8,7 +8,7 @@ from gates.controller.history import BAND_ALPHA
 from gates.controller.observer import Observer
 from gates.controller.outbox import facts_of
 from gates.controller.watch import Watch, served_in
-from gates.decision import waiting_for
+from gates.decision import held_by, waiting_for
 from gates.drift import drifts
 from gates.evidence import Tally, rate_band
 from gates.health import Health, champion_health
@@ -90,6 +90,7 @@ def _rollout(watch: Watch, observer: Observer, route: ModelRoute) -> RolloutStat
         overdue=rollout.overdue,
         outputs=drifts(window.champion_outputs, window.candidate_outputs),
         slices={name: tuple(_slices(values)) for name, values in sorted(window.slices.items())},
+        held_by=tuple(held_by(rollout, seen)) if rollout.phase in CLIMBING else (),
     )
 
 

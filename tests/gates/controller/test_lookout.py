@@ -304,8 +304,13 @@ class TestBeforeTheEnd:
                 worker = desk.worker()
                 while desk.phase is not Phase.BAKE:
                     await go_on(desk, worker)
+                await look(desk)
+                assert ("bake_waits", MODEL) not in conditions(desk.controller.queries.status(), ""), "for traffic, too"
                 await go_on(desk, worker)
                 assert (desk.phase, desk.rollout.waiting_for) == (Phase.BAKE, ("gate approvals",))
+                assert conditions(desk.controller.queries.status(), "") == {
+                    ("bake_waits", MODEL): "gate approvals: no review yet of business"
+                }
                 await desk.controller.promotions.approve(MODEL, "42", "business", "ada", "")
                 await go_on(desk, worker, 2)
                 assert desk.phase is Phase.PROMOTED
