@@ -29,8 +29,14 @@ class AppriseNotifier:
         self._services = {channel.name: _service(channel, environment) for channel in settings.channels}
 
     def send(self, channel: str, alert: Alert) -> None:
-        said = self._services[channel].notify(body=alert.text, title=alert.title, notify_type=_TYPES[alert.urgency])
-        if not said:
+        service = self._services.get(channel)
+        if service is None:
+            raise NotifyError(f"{channel}: the configuration names no such channel any more")
+        try:
+            taken = service.notify(body=alert.text, title=alert.title, notify_type=_TYPES[alert.urgency])
+        except Exception as error:  # of a service's plugin; its text may quote the URL
+            raise NotifyError(f"{channel}: {type(error).__name__} in Apprise's plugin of the service") from None
+        if not taken:
             raise NotifyError(f"{channel}: the service did not take it")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller as MailServer
+from apprise.plugins.custom_json import NotifyJSON
 
 from gates.adapters.notify import AppriseNotifier
 from gates.alerts import Alert, Urgency
@@ -40,6 +41,21 @@ def test_a_service_that_refuses_is_told_by_its_name(webhook: Webhook) -> None:
     webhook.status = 500
     with pytest.raises(NotifyError, match="hook"):
         notifier(hook=webhook.url).send("hook", ALERT)
+
+
+def test_a_channel_that_is_gone_by_now_is_told_by_its_name(webhook: Webhook) -> None:
+    with pytest.raises(NotifyError, match="names no such channel any more"):
+        notifier(hook=webhook.url).send("chat", ALERT)
+
+
+def test_a_plugin_that_breaks_is_told_and_tells_no_secret(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> bool:
+        raise ValueError("hunter2")
+
+    monkeypatch.setattr(NotifyJSON, "send", broken)
+    with pytest.raises(NotifyError, match="hook: ValueError") as caught:
+        notifier(hook=webhook.url).send("hook", ALERT)
+    assert "hunter2" not in str(caught.value)
 
 
 class Inbox:
