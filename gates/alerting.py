@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from gates.alerts import TEST, Alert, AlertKey, Delivery, Urgency, holding, told_by, turns
 from gates.controller.daemonthread import DaemonThread, in_thread
+from gates.phases import Event
 from gates.ports import AlertLog, Clock, Notifier, NotifyError, StoreError
 from gates.settings import Settings
 from gates.settings.alerts import AlertSettings
@@ -188,8 +189,17 @@ class Alerting:
 
 
 def _told_by(row: AuditRow) -> Alert | None:
-    occasion = f"{row.rollout}:{row.position}" if row.rollout else ""
-    return told_by(row.event, row.model, row.by, row.reason, occasion)
+    return told_by(row.event, row.model, row.by, row.reason, _occasion(row))
+
+
+def _occasion(row: AuditRow) -> str:
+    """A rollout does the same in each of its stages once: a retreat that had to be made again is the same one. Advice
+    may change within a stage, and what people and gates do beside a rollout is another thing each time."""
+    if not row.model:
+        return ""
+    if row.rollout and row.event != Event.ADVISE:
+        return f"{row.rollout}:{row.position}"
+    return f"{row.rollout}:{row.at!r}"
 
 
 class _Channel:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from gates.decision import unasked
 from gates.phases import Event
 
 
@@ -79,7 +80,6 @@ CONDITIONS: dict[str, tuple[Urgency, str]] = {
 """What may hold for a while: it is told when it begins, and its end as info."""
 
 TEST = "test"
-CONTROLLER = "controller"
 
 
 def told_by(event: str, model: str, by: str, reason: str, occasion: str) -> Alert | None:
@@ -91,7 +91,7 @@ def told_by(event: str, model: str, by: str, reason: str, occasion: str) -> Aler
     name, urgency, said = RULES[event]
     if not model:
         return Alert(name, "", urgency, f"Penstock: {said}", reason)
-    if urgency is Urgency.CRITICAL and by != CONTROLLER:
+    if urgency is Urgency.CRITICAL and not unasked(by):
         urgency = Urgency.WARNING
     return Alert(name, model, urgency, f"{model}: {said}", f"{reason} (by {by})", occasion)
 

@@ -15,6 +15,17 @@ from gates.verdict import GateResult, failed, undecided
 from proxy.snapshot import Phase
 
 CONTROLLER = "controller"
+_GATE = "gate "
+
+
+def by_gate(name: str) -> str:
+    """Who has done what a gate brings about after the rollout."""
+    return f"{_GATE}{name}"
+
+
+def unasked(by: str) -> bool:
+    """Whether nobody asked for it: the controller did it, or a gate."""
+    return by == CONTROLLER or by.startswith(_GATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from gates.controller.revert import NoSuchPast
 from gates.controller.routes import Unroutable
 from gates.controller.steering import AlreadyChampion, Steering
 from gates.controller.watch import Watch
+from gates.decision import by_gate
 from gates.phases import IllegalEvent
 from gates.ports import Clock, MetricsError, MetricSource, RegistryError, StoreError
 from gates.promotion.production import Accuracy, Lift, ProductionFacts, ProductionGate
@@ -82,9 +83,9 @@ class Lookout:
         models = {model.name: model for model in self._settings().models}
         watches = [watch for watch in self._steering.observer.watches.values() if watch.rollout.model in models]
         looks = (self._look_at(watch, models[watch.rollout.model]) for watch in watches)
-        for trouble in await asyncio.gather(*looks, return_exceptions=True):
+        for watch, trouble in zip(watches, await asyncio.gather(*looks, return_exceptions=True), strict=True):
             if isinstance(trouble, Exception):  # a bug of ours costs one model its word, and the control loop nothing
-                logger.error("a gate could not be looked at", exc_info=trouble)
+                logger.error("%s: its gates could not be looked at", watch.rollout.model, exc_info=trouble)
 
     async def judge(self, model: ModelSettings, facts: ProductionFacts) -> tuple[GateResult, ...]:
         """What the model's production gates say now."""
@@ -144,7 +145,7 @@ class Lookout:
     async def _go_back(self, watch: Watch, culprit: GateResult) -> None:
         rollout, reason = watch.rollout, f"gate {culprit.gate}, by outcomes since the promotion: {culprit.reason}"
         try:
-            await self._steering.revert(rollout.model, rollout.champion, f"gate {culprit.gate}", reason)
+            await self._steering.revert(rollout.model, rollout.champion, by_gate(culprit.gate), reason)
         except (AlreadyChampion, IllegalEvent, NoSuchPast, RegistryError, StoreError, Unroutable) as error:
             logger.error(
                 "%s: version %s should give way to %s (%s), and cannot: %s",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gates.controller.record import Inputs, decode_inputs
-from gates.decision import CONTROLLER, Decision
+from gates.decision import Decision, unasked
 from gates.phases import CARRYING, Event, IllegalEvent
 from gates.ports import StoreError
 from gates.promotion.outcomes import Turn
@@ -78,4 +78,4 @@ def _breaks_a_limit(step: Step) -> bool:
     event = step.decision.event
     if event in (Event.STEP_DOWN, Event.OVERDUE):
         return True
-    return event is Event.ROLL_BACK and (step.row.by == CONTROLLER or step.row.by.startswith("gate "))
+    return event is Event.ROLL_BACK and unasked(step.row.by)

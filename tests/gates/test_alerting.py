@@ -155,7 +155,8 @@ async def test_a_rollback_that_the_store_does_not_take_is_told_all_the_same() ->
 
 
 def row(bench: Bench, event: str, position: int = 2, ago: float = 0.0) -> AuditRow:
-    return AuditRow(7, bench.clock.now - ago, MODEL, "r1", event, "controller", "because", "shadow", position, "{}")
+    of = "" if event in ("revert", "approve") else "r1"
+    return AuditRow(7, bench.clock.now - ago, MODEL, of, event, "controller", "because", "shadow", position, "{}")
 
 
 @in_loop
@@ -172,6 +173,22 @@ async def test_what_was_told_is_not_told_again_by_the_next_control_plane() -> No
     await until(lambda: second.names() == ["promoted"])
     assert second.names("pager") == []
     assert second.counted() == {}, "nor is it counted as if it had come once more"
+
+
+@pytest.mark.parametrize(("event", "name"), [("advise", "advised"), ("revert", "reverted"), ("approve", "approved")])
+@in_loop
+async def test_what_is_another_thing_each_time_is_told_each_time_and_once(event: str, name: str) -> None:
+    """Advice to climb, then to roll back; back to the version before, and forth; one review, and another."""
+    first = Bench()
+    rows = [row(first, event, ago=20), row(first, event, ago=10)]
+    for each in rows:
+        first.alerting.on_record(each)
+    await until(lambda: first.names() == [name] * 2)
+    await until(lambda: len(first.log.rows) == 2)
+    second = first.next(after=1)
+    await second.alerting.recall(rows)
+    second.look("store_gone")
+    await until(lambda: second.names() == ["store_gone"])
 
 
 @in_loop

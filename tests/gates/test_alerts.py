@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gates.alerts import CONDITIONS, RULES, AlertKey, Urgency, begins, ends, holding, told_by, turns
+from gates.decision import by_gate
 
 
 @pytest.mark.parametrize("event", RULES)
@@ -18,6 +19,12 @@ def test_what_a_person_asked_for_calls_nobody() -> None:
     alert = told_by("roll_back", "m", "ada", "smoke", "r1:2")
     assert alert is not None
     assert (alert.urgency, alert.text) == (Urgency.WARNING, "smoke (by ada)")
+
+
+def test_what_a_gate_took_back_after_the_promotion_calls_somebody() -> None:
+    alert = told_by("revert", "m", by_gate("accuracy"), "labels", "")
+    assert alert is not None
+    assert alert.urgency is Urgency.CRITICAL
 
 
 def test_what_is_not_in_the_table_is_not_told() -> None:
