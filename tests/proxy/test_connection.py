@@ -7,12 +7,12 @@ import uvloop
 
 from proxy.connection import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INTERIM
 from proxy.errors import UpstreamClosed, UpstreamFailed, UpstreamMalformed, UpstreamTimeout
+from proxy.pool import Pool
 from proxy.response import READ_AHEAD, Response
-from proxy.upstream import Pool
+from tests.proxy.exchanges import HEAD
 from tests.servers import HANG, READ, RESET, Background, Script, Scripted, whole
 from tests.wire import PATIENCE
 
-HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
