@@ -39,11 +39,8 @@ class Feeds:
     def __init__(self, ended: Callable[[], bool]) -> None:
         """`ended` tells that the process is about to end: every stream does, too."""
         self._ended = ended
+        self.watchers = 0
         self._feeds: dict[str, _Feed] = {}
-
-    @property
-    def watchers(self) -> int:
-        return sum(feed.watchers for feed in self._feeds.values())
 
     def watch(self, subject: str, draw: Draw) -> AsyncIterator[bytes]:
         """Server-sent events, the first one at once. Raises Crowded, and whatever `draw` raises now; if it raises later
@@ -54,10 +51,9 @@ class Feeds:
         return self._stream(subject, draw, first)
 
     async def _stream(self, subject: str, draw: Draw, first: bytes) -> AsyncIterator[bytes]:
-        if subject not in self._feeds:
-            self._feeds[subject] = _Feed(draw, self._ended)
-        feed, until = self._feeds[subject], time.monotonic() + STREAM_SECONDS
+        feed, until = self._feed(subject, draw), time.monotonic() + STREAM_SECONDS
         feed.watchers += 1
+        self.watchers += 1
         try:
             yield event(first)
             async for picture in feed.pictures(first):
@@ -66,9 +62,18 @@ class Feeds:
                     return
         finally:
             feed.watchers -= 1
+            self.watchers -= 1
             if not feed.watchers:
                 feed.close()
-                self._feeds.pop(subject, None)
+                if self._feeds[subject] is feed:
+                    del self._feeds[subject]
+
+    def _feed(self, subject: str, draw: Draw) -> _Feed:
+        """A new one in place of one that is over, which somebody slow may hold on to for long."""
+        feed = self._feeds.get(subject)
+        if feed is None or feed.over:
+            feed = self._feeds[subject] = _Feed(draw, self._ended)
+        return feed
 
 
 class _Feed:
@@ -76,16 +81,16 @@ class _Feed:
 
     def __init__(self, draw: Draw, ended: Callable[[], bool]) -> None:
         self.watchers = 0
+        self.over = False
         self._draw = draw
         self._ended = ended
         self._newest = b""
-        self._over = False
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._draw_on())
 
     async def pictures(self, seen: bytes) -> AsyncIterator[bytes]:
         """Each newest picture once, b"" where there is none for a while, until the feed is over."""
-        while not self._over:
+        while not self.over:
             changed = self._changed
             if self._newest in (seen, b""):
                 with suppress(TimeoutError):
@@ -99,14 +104,15 @@ class _Feed:
 
     async def _draw_on(self) -> None:
         try:
-            while not self._ended():
-                began = time.perf_counter()
-                self._newest = self._draw()
-                cost = time.perf_counter() - began
-                self._wake()
-                await asyncio.sleep(min(max(EVERY_SECONDS, cost / SHARE), LONGEST_SECONDS))
+            with suppress(Exception):  # whoever asks again is told
+                while not self._ended():
+                    began = time.perf_counter()
+                    self._newest = self._draw()
+                    cost = time.perf_counter() - began
+                    self._wake()
+                    await asyncio.sleep(min(max(EVERY_SECONDS, cost / SHARE), LONGEST_SECONDS))
         finally:
-            self._over = True
+            self.over = True
             self._wake()
 
     def _wake(self) -> None:

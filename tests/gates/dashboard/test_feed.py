@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from itertools import count
 
@@ -138,6 +139,26 @@ async def test_what_cannot_be_drawn_is_told_before_the_stream_and_ends_one_that_
         painter.watch()
     assert [picture async for picture in pictures if picture != BEAT][3:] == []
     assert painter.feeds.watchers == 0
+
+
+@in_loop
+async def test_one_that_is_slow_to_go_holds_nobody_to_a_feed_that_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    painter = Painter()
+    slow = painter.watch()
+    await anext(slow)
+    painter.broken = True
+    await until_nobody_draws(painter)
+    painter.broken = False
+    later = painter.watch()
+    told = [int((await anext(later)).removeprefix(b"data: ")) for _ in range(4)]
+    assert told == sorted(set(told))
+    assert painter.feeds.watchers == 2
+    assert [picture async for picture in slow][2:] == []
+    await later.aclose()  # type: ignore[attr-defined]
+    assert painter.feeds.watchers == 0
+    await until_nobody_draws(painter)
+    gc.collect()
+    assert not caplog.records, "a picture that cannot be drawn is no fault of the page's"
 
 
 @in_loop
