@@ -54,12 +54,12 @@ const CHARTS = [
 const MAP_STYLES = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
 let library = null;
 
-/** plotly is large, and only asked for by whoever opens a model. */
+/** plotly is large, and only asked for by whoever opens a model. Null where it did not load: to be asked for again. */
 function plotly() {
-  library ??= new Promise((resolve, reject) => {
+  library ??= new Promise((resolve) => {
     document.head.append(h("meta", { id: MAP_STYLES }));
     const onload = () => resolve(window.Plotly);
-    const onerror = () => reject(new Error("the chart library did not load"));
+    const onerror = () => resolve((library = null));
     document.head.append(h("script", { src: "dashboard/plotly.js", onload, onerror }));
   });
   return library;
@@ -88,13 +88,14 @@ export class Charts {
     this.#scheme.addEventListener("change", this.#again);
   }
 
-  show(past, rollout) {
+  async show(past, rollout) {
     this.#last = [past, rollout];
     const points = past[this.#span];
     const state = `${this.#span} ${points.length} ${points.at(-1)?.at} ${points[0]?.at}`;
     if (state === this.#drawn) return;
     this.#drawn = state;
-    this.#figures.forEach((figure) => figure.draw(points, rollout));
+    const drawn = await Promise.all(this.#figures.map((figure) => figure.draw(points, rollout)));
+    if (drawn.includes(false)) this.#drawn = "";
   }
 
   close() {
@@ -124,6 +125,7 @@ class Figure {
       h("figcaption", {}, h("h3", {}, chart.title, h("small", {}, ` ${chart.unit}`)), this.#caption), this.#place, this.#table);
   }
 
+  /** Whether the library for it was there. */
   async draw(points, rollout) {
     const { title, lines, read } = this.#chart;
     this.#points = points;
@@ -135,7 +137,8 @@ class Figure {
     this.#place.setAttribute("aria-label", `${title}: ${told.map(({ name, value }) => `${name} ${value}`).join(", ")}`);
     this.#tabulate();
     const library = await plotly();
-    if (!this.#closed) await library.react(this.#place, traces(this.#chart, points), layout(this.#chart, points, rollout), OPTIONS);
+    if (library && !this.#closed) await library.react(this.#place, traces(this.#chart, points), layout(this.#chart, points, rollout), OPTIONS);
+    return Boolean(library);
   }
 
   close() {
@@ -161,7 +164,7 @@ export const purge = (place) => window.Plotly?.purge(place);
 /** Bars of two shares for each name: the champion's and the candidate's. */
 export async function bars(place, rows) {
   const library = await plotly();
-  if (!place.isConnected) return;
+  if (!library || !place.isConnected) return;
   const x = rows.map(([name]) => name);
   const arm = (name, at) => (
     { type: "bar", name, x, y: rows.map((row) => 100 * row[at]), marker: { color: colour(name) }, hovertemplate: "%{y:.3~g} %" }

@@ -59,7 +59,7 @@ function open({ title, does, label, kind }, fields, send) {
     try {
       const said = [...form.elements].filter((input) => input.name);
       await send(Object.fromEntries(said.map(({ name, type, value, checked }) => [name, type === "checkbox" ? checked : value.trim()])));
-      dialog().close();
+      if (form.isConnected) dialog().close(); // and not one that was opened since
     } catch (error) {
       wrong.hidden = false;
       wrong.textContent = error.message;

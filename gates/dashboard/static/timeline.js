@@ -6,10 +6,13 @@ import { clock, count, day, duration, percent, VERDICTS, words } from "./format.
 
 const KINDS = { promote: "good", roll_back: "bad", step_down: "bad", overdue: "warn", hold: "warn", pause: "warn", configure: "neutral" };
 const FIRST = 30;
+const MOST = 1000; // of rows that can be asked for
+const FRESH = 10_000; // what is put on record beside the decisions, such as a review, changes no generation
 
 export class Timeline {
   #model;
   #state = "";
+  #asked = -Infinity;
   #limit = FIRST;
   #open = new Set();
   #section = section("Decisions", "wide");
@@ -21,11 +24,11 @@ export class Timeline {
 
   /** `state` tells whether anything can have been decided since. */
   async show(state) {
-    if (state === this.#state) return;
-    this.#state = state;
+    if (state === this.#state && performance.now() - this.#asked < FRESH) return;
+    [this.#state, this.#asked] = [state, performance.now()];
     try {
       const rows = await get(`${modelPath(this.#model)}/events?limit=${this.#limit}`);
-      fill(this.#section.place, rows.map(({ generation, event }) => [generation, event]), () => this.#draw(rows));
+      fill(this.#section.place, rows.map(({ generation, event, at }) => [generation, event, at]), () => this.#draw(rows));
     } catch (error) {
       this.#state = "";
       fill(this.#section.place, error.message, (why) => h("p", { class: "note" }, `The record cannot be read: ${why}`));
@@ -34,7 +37,7 @@ export class Timeline {
 
   #draw(rows) {
     if (!rows.length) return h("p", { class: "note" }, "Nothing has been decided yet.");
-    const older = rows.length === this.#limit && h("button", { type: "button", class: "quiet", onclick: () => this.#more() }, "Show older ones");
+    const older = rows.length === this.#limit && rows.length < MOST && h("button", { type: "button", class: "quiet", onclick: () => this.#more() }, "Show older ones");
     return [h("ol", { class: "timeline" }, rows.map((row) => this.#entry(row))), older];
   }
 
@@ -46,7 +49,7 @@ export class Timeline {
   }
 
   #more() {
-    this.#limit = Math.min(this.#limit * 4, 1000);
+    this.#limit = Math.min(this.#limit * 4, MOST);
     const state = this.#state;
     this.#state = "";
     this.show(state);
@@ -75,6 +78,7 @@ function where({ event, position }, { rollout }) {
 
 function inputs(row, { observation, rollout, command, window }) {
   const pairs = window.agreement;
+  const said = [...observation.results, ...(observation.outside ?? [])];
   return [
     h("p", { class: "note" },
       `Generation ${row.generation}, rollout ${row.rollout.slice(0, 8)}, ${words(rollout.phase)} at position ${rollout.position}: ` +
@@ -82,9 +86,9 @@ function inputs(row, { observation, rollout, command, window }) {
       `champion ${count(window.champion.answers)} answers, candidate ${count(window.candidate.answers)} ` +
       `and ${count(window.candidate_shadow.answers)} on copies; ${count(pairs.compared)} pairs compared, ${count(pairs.disagreed)} differ` +
       `${command ? `; asked by ${command.by}` : ""}.`),
-    observation.results.length > 0 && h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `What the gates said to ${row.event}` }, h("table", {},
+    said.length > 0 && h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `What the gates said to ${row.event}` }, h("table", {},
       h("thead", {}, h("tr", {}, ["gate", "verdict", "to FAIL", "to PASS", "why"].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, observation.results.map((result) => h("tr", {},
+      h("tbody", {}, said.map((result) => h("tr", {},
         h("th", { scope: "row" }, result.gate),
         h("td", { class: VERDICTS[result.verdict].kind }, result.verdict),
         h("td", {}, percent(result.toward_fail, 0)),

@@ -56,6 +56,7 @@ def settings(folder: Path, champion: ModelServer, good: ModelServer, bad: ModelS
                 {"percent": 100},
             ],
         },
+        promotion={"production": {"shadow_period": {"min": "1s"}}},
         gates={"error_rate": {"max": "20%"}, "agreement": {"min": "80%"}},
     )
     return {**whole, "access": {"tokens": tokens}}

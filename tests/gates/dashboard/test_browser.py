@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, Route, expect
 
 from tests.endtoend.penstock import MODEL, Penstock, kill
 from tests.gates.dashboard.conftest import Open
@@ -52,9 +52,51 @@ def test_a_decision_tells_what_it_was_made_by(open_page: Open) -> None:
     hold = page.locator(".timeline li", has_text="hold").first
     hold.get_by_text("What it was decided by").press("Enter")
     expect(hold.get_by_role("row", name=re.compile("agreement PASS"))).to_be_visible()
+    expect(hold.get_by_role("row", name=re.compile("shadow_period PASS"))).to_be_visible()
     expect(hold).to_contain_text(re.compile(r"[\d,]+ pairs compared, 0 differ"))
     page.wait_for_timeout(1500)
     expect(hold.get_by_role("row", name=re.compile("agreement PASS"))).to_be_visible()
+
+
+def test_a_review_is_shown_though_it_decides_nothing(open_page: Open) -> None:
+    page = open_page(HERE).page
+    expect(page.locator(".timeline li").first).to_be_attached()
+    body = '{"candidate": "42", "review": "business", "note": "as agreed"}'
+    review = f"path => fetch(path, {{method: 'POST', body: '{body}'}}).then(answer => answer.status)"
+    assert page.evaluate(review, f"api/models/{MODEL}/approvals") == 200
+    expect(page.locator(".timeline li", has_text="as agreed")).to_be_visible()
+
+
+def test_charts_come_though_their_library_did_not_load_at_first(open_page: Open) -> None:
+    watched = open_page()
+    page, refused = watched.page, list[str]()
+
+    def refuse_once(route: Route) -> None:
+        if refused:
+            return route.continue_()
+        refused.append(route.request.url)
+        return route.abort()
+
+    page.route("**/plotly.js", refuse_once)
+    page.get_by_role("link", name=MODEL).click()
+    expect(page.locator(".scatterlayer path.js-line").first).to_be_attached()
+    assert refused
+    watched.complaints.clear()  # the browser notes what did not load
+
+
+def test_an_answer_that_comes_late_closes_no_other_dialog(open_page: Open) -> None:
+    page, held = open_page(HERE).page, list[Route]()
+    page.route("**/rollout/pause", lambda route: held.append(route))
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Pause").click()
+    dialog.get_by_label("Reason").fill("a slow store")
+    dialog.get_by_role("button", name="Pause").click()
+    eventually(lambda: page.wait_for_timeout(10) or held)
+    dialog.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Roll back").click()
+    held[0].fulfill(json={"model": MODEL, "phase": "paused"})
+    expect(page.locator("#said")).to_contain_text("paused")
+    expect(dialog.get_by_label("Reason")).to_be_visible()
 
 
 def test_it_climbs_and_people_steer_it_and_a_reason_is_asked_for(open_page: Open, penstock: Penstock) -> None:
