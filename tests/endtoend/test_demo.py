@@ -24,7 +24,7 @@ from gates.adapters.tokens import hash_of, make
 from gates.demo.scene import MODEL, tracking_uri
 from tests.browser import Watched
 from tests.endtoend.penstock import kill
-from tests.gates.dashboard.visitor import ask, decisions, log_in, phase_is
+from tests.gates.dashboard.visitor import ask, decisions, log_in, no_go_is_shown, phase_is
 from tests.servers import eventually
 
 HERE = f"#{MODEL}"
@@ -118,15 +118,7 @@ def test_the_page_shows_what_the_defective_candidate_was_refused_for(demo: Demo,
     demo.told()
     watched = Watched(browser.new_context(), f"{demo.control()}/{HERE}")
     page = watched.page
-    phase_is(page, "rolled back")
-    expect(page.locator(".light")).to_contain_text("NO-GO")
-    expect(page.locator(".gate", has_text="agreement").locator(".verdict")).to_have_text("FAIL")
-    expect(page.locator(".stand")).to_contain_text("rolled back: gate agreement")
-    pair = page.locator(".pairs details").first
-    pair.locator("summary").press("Enter")
-    for side in ("Champion 2", "Candidate 3"):
-        expect(pair.get_by_role("region", name=side).locator("mark")).to_have_text(re.compile("benign|malignant"))
-    expect(pair.get_by_role("region", name="Request")).to_contain_text("worst radius")
+    no_go_is_shown(page, "2", "3", differs="benign|malignant", given="worst radius")
     expect(page.locator(".scatterlayer path.js-line").first).to_be_attached()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Route, expect
 from tests.endtoend.penstock import MODEL, Penstock, kill
 from tests.gates.dashboard.conftest import Open
 from tests.gates.dashboard.scene import RELEASE_MANAGER, VIEWER
-from tests.gates.dashboard.visitor import ask, decisions, phase_is
+from tests.gates.dashboard.visitor import ask, decisions, no_go_is_shown, phase_is
 from tests.servers import eventually
 
 HERE = f"#{MODEL}"
@@ -185,15 +185,7 @@ def test_a_gate_says_no_go_and_shows_what_the_two_disagree_on(open_page: Open) -
     page = open_page(HERE).page
     ask(page, "Start a rollout", "the best figures so far", Candidate="43")
     expect(page.locator(".stand")).to_contain_text("gate agreement")
-    phase_is(page, "rolled back")
-    expect(page.locator(".light")).to_contain_text("NO-GO")
-    expect(page.locator(".gate", has_text="agreement").locator(".verdict")).to_have_text("FAIL")
-    expect(page.locator(".stand")).to_contain_text("rolled back: gate agreement")
-    pair = page.locator(".pairs details").first
-    pair.locator("summary").press("Enter")
-    for side in ("Champion 40", "Candidate 43"):
-        expect(pair.get_by_role("region", name=side).locator("mark")).to_have_text(re.compile(r"\d+"))
-    expect(pair.get_by_role("region", name="Request")).to_contain_text("inputs")
+    no_go_is_shown(page, "40", "43", differs=r"\d+", given="inputs")
     expect(page.get_by_role("region", name="Output distributions").locator(".barlayer path").first).to_be_attached()
     slices = page.get_by_role("region", name="Slice region")
     expect(slices.get_by_role("row", name=re.compile("west.* 100.00 % of"))).to_be_visible()

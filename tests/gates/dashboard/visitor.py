@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser import Watched
@@ -28,6 +30,19 @@ def ask(page: Page, button: str, reason: str, **fields: str) -> None:
 
 def phase_is(page: Page, phase: str) -> None:
     expect(page.locator(".head .pill")).to_have_text(phase)
+
+
+def no_go_is_shown(page: Page, champion: str, candidate: str, differs: str, given: str) -> None:
+    """That the agreement gate ended the rollout, and a pair behind it: what differs is marked in both answers."""
+    phase_is(page, "rolled back")
+    expect(page.locator(".light")).to_contain_text("NO-GO")
+    expect(page.locator(".gate", has_text="agreement").locator(".verdict")).to_have_text("FAIL")
+    expect(page.locator(".stand")).to_contain_text("rolled back: gate agreement")
+    pair = page.locator(".pairs details").first
+    pair.locator("summary").press("Enter")
+    for side in (f"Champion {champion}", f"Candidate {candidate}"):
+        expect(pair.get_by_role("region", name=side).locator("mark")).to_have_text(re.compile(differs))
+    expect(pair.get_by_role("region", name="Request")).to_contain_text(given)
 
 
 def decisions(page: Page) -> str:
