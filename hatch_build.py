@@ -17,10 +17,10 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HOT = (
-    *("brake", "budget", "comparer", "comparison", "connection", "cycle", "dataplane", "formats", "gateway", "headers"),
-    *("histogram", "location", "mirror", "outputs", "pairs", "pool", "response", "routed", "routing", "rules"),
-    *("slices", "snapshot", "strand", "tally", "targets", "throttle", "units", "upload", "upstream", "window"),
-    "windows",
+    *("brake", "budget", "comparer", "comparison", "connection", "cycle", "dataplane", "formats", "gateway", "head"),
+    *("headers", "histogram", "location", "mirror", "outputs", "pairs", "pool", "response", "routed", "routing"),
+    *("rules", "slices", "snapshot", "strand", "tally", "targets", "throttle", "units", "upload", "upstream"),
+    *("window", "windows"),
 )
 """The modules and packages of `proxy` that a request passes through."""
 _FUTURE = "from __future__ import annotations"

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import httptools
 from uvicorn import Config
-from uvicorn._types import ASGIVersions, HTTPScope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
@@ -17,16 +16,10 @@ from uvicorn.server import ServerState
 from proxy.cycle import Cycle
 from proxy.dates import http_date
 from proxy.errors import HeadTooLarge, RequestLate, RequestRefused, TargetTooLong
-from proxy.headers import AnyFields, Fields, check_request, first
+from proxy.head import Head, empty_scope
+from proxy.headers import check_request
 from proxy.limits import Limits
-from proxy.location import locate
 from proxy.strand import Strand
-
-_ASGI: ASGIVersions = {"version": "3.0", "spec_version": "2.3"}
-
-
-def _bodiless(fields: AnyFields) -> bool:
-    return first(fields, b"content-length") in (b"", b"0") and not first(fields, b"transfer-encoding")
 
 
 class GatewayProtocol:
@@ -43,9 +36,7 @@ class GatewayProtocol:
         self.parser = httptools.HttpRequestParser(self)
         self.connections = server_state.connections
         self.closing = False
-        self._url = b""
-        self._fields: Fields = []
-        self._expects_100 = False
+        self._head = Head()
         self._head_bytes = 0
         self._begins_as_1_1 = False
         self._in_head = False
@@ -75,7 +66,7 @@ class GatewayProtocol:
         self.server = get_local_addr(transport)
         self.client = get_remote_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
-        self._scope = self._empty_scope()
+        self._scope = empty_scope(self.server, self.client, self.scheme)
 
     def eof_received(self) -> None:
         """The client sends no more; asyncio closes the connection, and `connection_lost` follows."""
@@ -126,21 +117,17 @@ class GatewayProtocol:
     # the parser's callbacks
 
     def on_message_begin(self) -> None:
-        self._url = b""
-        self._fields = []
-        self._expects_100 = False
+        self._head = Head()
         self._in_head = True
         self._since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        self._fields.append((name, value))
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects_100 = True
+        if self._in_head:  # a trailer was not checked, and must not join the application's fields
+            self._head.add(name, value)
 
     def on_url(self, url: bytes) -> None:
-        self._url += url
-        if len(self._url) > self.limits.target_bytes:
+        self._head.url += url
+        if len(self._head.url) > self.limits.target_bytes:
             self._found = TargetTooLong(f"more than {self.limits.target_bytes} bytes of request target")
             raise self._found
 
@@ -155,17 +142,18 @@ class GatewayProtocol:
         """Take the request whose head is there. Raises RequestRefused."""
         self._in_head = False
         self._since = self.loop.time()
-        if self._head_bytes > self.limits.head_bytes and self._size_of_head() > self.limits.head_bytes:
+        head = self._head
+        if self._head_bytes > self.limits.head_bytes and head.size > self.limits.head_bytes:
             raise HeadTooLarge(f"more than {self.limits.head_bytes} bytes of header")
         version = "1.1" if self._begins_as_1_1 else self.parser.get_http_version()  # which writes it anew each time
         self._begins_as_1_1 = False
-        check_request(self._fields, version)
-        if self.parser.should_upgrade() and not _bodiless(self._fields):
+        check_request(head.fields, version)
+        if self.parser.should_upgrade() and not head.bodiless:
             raise RequestRefused("a body behind an upgrade is not supported: send the request without Upgrade")
         keep_alive = version == "1.1" and self.parser.should_keep_alive()
-        self._take(Cycle(self._scope_of(version), self, keep_alive, self._expects_100))
+        scope = head.scope_in(self._scope, version, self.parser.get_method())
+        self._take(Cycle(scope, self, keep_alive, head.expects_100))
         self._in_body = True
-        self._fields = []  # what follows is a trailer: it was not checked, and must not join the application's fields
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0  # whatever comes from here on, and is no body, is a trailer
@@ -181,39 +169,6 @@ class GatewayProtocol:
             self._newest.end_body()
         self._in_body = False
         self._head_bytes = 0
-
-    def _empty_scope(self) -> HTTPScope:
-        """What all requests of the connection have in common, and room for the rest: copied faster than made anew."""
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": "",
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
-            "method": "",
-            "root_path": "",
-            "path": "",
-            "raw_path": b"",
-            "query_string": b"",
-            "headers": [],
-            "state": {},
-        }
-
-    def _scope_of(self, version: str) -> HTTPScope:
-        """The application's view of the request; the target stands in `state`, byte for byte as the client sent it.
-
-        Raises RequestRefused for a target that is not safe to forward."""
-        target, path, raw_path, query = locate(self._url)
-        scope = self._scope.copy()
-        scope["http_version"] = version
-        scope["method"] = self.parser.get_method().decode("ascii")
-        scope["path"] = path
-        scope["raw_path"] = raw_path
-        scope["query_string"] = query
-        scope["headers"] = self._fields
-        scope["state"] = {"target": target}
-        return scope
 
     def _take(self, cycle: Cycle) -> None:
         """Answer the request now, or when the answers before it are out."""
@@ -233,9 +188,6 @@ class GatewayProtocol:
     def _ended(self, strand: Strand) -> None:
         if self._strand is strand:
             self._strand = None
-
-    def _size_of_head(self) -> int:
-        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._fields)
 
     def on_response_complete(self) -> None:
         """The running request has its answer: on to the next, or wait for one."""
