@@ -23,7 +23,8 @@ from proxy import app, snapshot
 from proxy.limits import Limits
 from proxy.push import Push, decode_push
 from proxy.settings import WorkerSettings
-from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
+from proxy.snapshot import ModelRoute, Origin, ShadowPolicy, Snapshot, Target
+from proxy.tally import ShadowTally
 from proxy.window import Window, merge_all
 from tests.servers import (
     JSON,
@@ -272,9 +273,22 @@ class Scene:
         trial = target("42", server or self.candidate)
         return self.routed(candidate=trial, ramp_bp=ramp_bp, shadow=no_copies, **changes)
 
+    def shadowed(self, server: ModelServer | Scripted | Origin | None = None, **policy: object) -> Scene:
+        """The champion serves, and the candidate gets copies."""
+        shadow = replace(ShadowPolicy(), **policy)  # type: ignore[arg-type]
+        return self.routed(candidate=target("42", server or self.candidate), shadow=shadow)
+
     @property
     def window(self) -> Window:
         return self.worker.window(self.route)
+
+    def settled(self, offered: int) -> ShadowTally:
+        """The tally, when every copy that was offered has met its end."""
+        eventually(lambda: self.window.shadow.offered == offered)
+        eventually(self.worker.idle)
+        tally = self.window.shadow
+        assert tally.offered == tally.sent + sum(tally.dropped.values())
+        return tally
 
     def post(self, path: str = "/invocations", *fields: tuple[str, str], body: bytes = BODY) -> Reply:
         return call(self.port, "POST", path, [JSON, *fields], body)

@@ -8,7 +8,7 @@ import pytest
 from uvicorn._types import ASGISendCallable
 
 from proxy.disagreements import AnswerOnRecord, Disagreement
-from proxy.snapshot import Origin, RecordPolicy, ShadowPolicy
+from proxy.snapshot import Origin, RecordPolicy
 from tests.servers import (
     HANG,
     READ,
@@ -37,15 +37,12 @@ FAILING: dict[str, tuple[Script, str, AnswerOnRecord]] = {
 
 
 def shadowed(scene: Scene, server: ModelServer | Scripted | Origin | None = None, keep: int = 5) -> Scene:
-    record = RecordPolicy(keep, fields=("**.ssn",))
-    candidate = target("42", server or scene.candidate)
-    return scene.routed(candidate=candidate, shadow=ShadowPolicy(timeout=0.3), record=record)
+    return scene.shadowed(server, timeout=0.3).routed(record=RecordPolicy(keep, fields=("**.ssn",)))
 
 
 def on_record(scene: Scene, offered: int) -> list[Disagreement]:
     """What was chosen, once every copy has met its end."""
-    eventually(lambda: scene.window.shadow.offered == offered)
-    eventually(scene.worker.idle)
+    scene.settled(offered)
     return list(scene.worker.worker.windows.reservoir.next())
 
 
