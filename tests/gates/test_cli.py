@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 import typer
 
 import proxy
+from gates.adapters.modelserver import free_port
 from gates.adapters.tokens import hash_of
 from gates.cli import app, run
-from gates.cli.processes import snapshot_cache
-from gates.cli.watching import Seen, looks
-from gates.client import ControlFailed
-from gates.exits import Exit, Failure
-from gates.status import ControlStatus
+from gates.exits import Exit
+from tests.gates.cli.calling import ENVIRONMENT, PENSTOCK, called
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
-# As the installed script does it: the current directory is not on the path.
-PENSTOCK = [sys.executable, "-P", "-m", "gates"]
 COMMANDS = ("serve", "control", "proxy", "demo", "status", "start", "advance", "pause", "resume", "rollback", "promote")
 
 SOUND = """\
@@ -40,39 +28,8 @@ models:
     servers: {"40": [http://127.0.0.1:5001], "42": [http://127.0.0.1:5002]}
     champion: "40"
 """
+
 UNSOUND = SOUND + '    champoin: "40"\nlisten: 8080\n'
-
-
-def called(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PENSTOCK, *arguments],
-        cwd=cwd,
-        env=ENVIRONMENT | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def until_alive(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urlopen(f"{url}/-/live", timeout=60) as answer:
-                assert answer.status == 200
-                return
-        except OSError:
-            assert time.monotonic() < deadline, f"{url} never answered"
-            time.sleep(0.02)
-
-
-# help
 
 
 def test_alone_it_says_where_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,9 +94,6 @@ def test_what_was_begun_is_told_as_json(tmp_path: Path, capsys: pytest.CaptureFi
     assert all(Path(file).is_file() for file in told["files"])
 
 
-# exit statuses
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -186,9 +140,6 @@ def test_a_reader_that_goes_away_is_no_verdict(tmp_path: Path) -> None:
     )
     os.close(writing)
     assert done.returncode >= 3
-
-
-# configuration
 
 
 def test_a_sound_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,107 +200,8 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "models" in json.loads(capsys.readouterr().out)["properties"]
 
 
-@pytest.mark.parametrize(
-    ("store", "state_dir", "cache"),
-    [
-        ("sqlite:///penstock.db", None, "penstock.snapshot.json"),
-        ("sqlite:///state/live.db", None, "state/live.snapshot.json"),
-        ("sqlite:////{tmp}/live.db", None, "{tmp}/live.snapshot.json"),
-        ("postgresql+psycopg://me@host/penstock", None, "penstock.snapshot.json"),
-        ("postgresql+psycopg://me@host/penstock", "state", "state/penstock.snapshot.json"),
-        ("sqlite:///other.db", "state", "state/penstock.snapshot.json"),
-    ],
-)
-def test_the_last_snapshot_is_kept_beside_the_store(
-    store: str, state_dir: str | None, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    tmp = str(tmp_path).removeprefix("/")
-    kept = snapshot_cache(store.replace("{tmp}", tmp), Path(state_dir) if state_dir else None)
-    assert kept == Path(cache.replace("{tmp}", f"/{tmp}"))
-    assert kept.parent.is_dir()
-
-
-def test_a_state_folder_that_cannot_be(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(Failure, match="--state-dir"):
-        snapshot_cache("postgresql+psycopg://me@host/penstock", tmp_path / "file" / "state")
-
-
-# the data plane alone
-
-
 def test_the_command_line_is_light() -> None:
     heavy = "httpx2 mlflow numpy prometheus_client pydantic rich sqlalchemy starlette uvicorn watchfiles yaml"
     code = f"import sys, gates.cli; print(*set('{heavy}'.split()) & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == [], done.stderr
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_the_proxy_runs_without_the_control_planes_packages(workers: int, tmp_path: Path) -> None:
-    """As in its image; and a folder of the same name where it is called does not take its place."""
-    absent = ("alembic", "httpx2", "mlflow", "prometheus_client", "sqlalchemy", "starlette", "watchfiles", "yaml")
-    for package in absent:
-        (tmp_path / "absent").mkdir(exist_ok=True)
-        (tmp_path / "absent" / f"{package}.py").write_text("raise ImportError('not in the data plane')")
-    (tmp_path / "proxy").mkdir()
-    (tmp_path / "proxy" / "__init__.py").write_text("raise ImportError('not ours')")
-    port = free_port()
-    arguments = ["--listen", f"127.0.0.1:{port}", "--control", "http://127.0.0.1:9", "--workers", str(workers)]
-    environment = ENVIRONMENT | {"PYTHONPATH": f"{tmp_path / 'absent'}:{ROOT}"}
-    started = subprocess.Popen(
-        [*PENSTOCK, "proxy", *arguments], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        until_alive(f"http://127.0.0.1:{port}")
-        started.terminate()
-        _, said = started.communicate(timeout=60)
-    finally:
-        started.kill()
-    assert started.returncode in (0, -signal.SIGTERM), said
-    assert "Traceback" not in said
-
-
-def test_a_data_port_in_use(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = called("proxy", "--listen", address, "--control", "http://127.0.0.1:9", cwd=tmp_path)
-    assert done.returncode == Exit.UNAVAILABLE
-    assert re.fullmatch(r"penstock: cannot listen on [0-9.:]+: Address already in use; .*\n", done.stderr)
-
-
-# watching
-
-
-def test_a_watch_survives_a_control_plane_that_goes_away() -> None:
-    first = ControlStatus(1, (), {})
-    answers = iter([first, ControlFailed("gone", Exit.UNAVAILABLE), ControlFailed("gone", Exit.UNAVAILABLE), None])
-
-    def look() -> ControlStatus:
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer or replace(first, generation=2)
-
-    seen = looks(look, every=0.0)
-    assert next(seen) == Seen(first)
-    for _ in range(2):
-        lost = next(seen)
-        assert (lost.status, lost.trouble) == (first, "gone")
-        assert lost.age > 0
-    assert next(seen) == Seen(replace(first, generation=2))
-
-
-@pytest.mark.parametrize("answers", [[Exit.UNAVAILABLE], [None, Exit.REFUSED]])
-def test_a_watch_ends_where_it_cannot_begin_or_is_refused(answers: list[Exit | None]) -> None:
-    given = iter(answers)
-
-    def look() -> ControlStatus:
-        status = next(given)
-        if status is not None:
-            raise ControlFailed("no", status)
-        return ControlStatus(1, (), {})
-
-    with pytest.raises(ControlFailed):
-        list(looks(look, every=0.0))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import msgspec
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -22,6 +19,7 @@ from gates.exits import Exit
 from gates.state import AuditRow
 from gates.status import ControlStatus, ModelStatus
 from proxy.snapshot import Phase
+from tests.gates.serving import served
 
 MODEL = ModelStatus("fraud/detector", "40", "42", Phase.SHADOW, 0.0, 3, None)
 STATUS = ControlStatus(3, (MODEL,), {"worker": 3})
@@ -76,20 +74,6 @@ class ControlPlane:
                 Route("/newer/api/status", lambda _: PlainTextResponse('{"generation": "three"}')),
             ]
         )
-
-
-@contextmanager
-def served(app: Starlette) -> Iterator[str]:
-    """The URL of the application on a free port."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,7 @@ import os
 import pty
 import re
 import signal
-import socket
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,15 +16,16 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from gates.adapters.modelserver import free_port
 from gates.exits import Exit
+from tests.gates.cli.calling import PENSTOCK
+from tests.gates.serving import served
 
 ROOT = Path(__file__).parents[2]
-PENSTOCK = [sys.executable, "-P", "-m", "gates"]
 
 
 @dataclass
@@ -65,23 +63,11 @@ def until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def model_server() -> Iterator[str]:
     app = Starlette(routes=[Route("/invocations", lambda _: JSONResponse({"predictions": [1]}), methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    with served(app) as url:
+        yield url
 
 
 @pytest.fixture

@@ -6,26 +6,21 @@ import json
 import os
 import ssl
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from gates.adapters.modelserver import free_port
 from gates.exits import Exit
-from tests.servers import bound_socket, eventually
+from tests.gates.cli.calling import PENSTOCK
+from tests.servers import eventually
 from tests.tls import Authority
 from tests.wire import Client, CutOff
 
 ROOT = Path(__file__).parents[2]
-PENSTOCK = [sys.executable, "-P", "-m", "gates"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
 STARTING = 90.0  # seconds; a whole Penstock on a busy machine
-
-
-def free_port() -> int:
-    with bound_socket() as found:
-        return int(found.getsockname()[1])
 
 
 def configured(folder: Path, **tls: str) -> tuple[list[str], int]:

@@ -3,11 +3,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gates.adapters.mlflow import MlflowRegistry
+from gates.adapters.mlflowstore import connect
+from gates.ports import Registry
 from tests.fakes import MemoryStore
 from tests.gates.adapters.commits import StoreAndOutbox, opened
+from tests.gates.adapters.rollouts import MODEL
 
 
 @contextmanager
@@ -43,3 +48,22 @@ def store(url_or_memory: str | None) -> Iterator[StoreAndOutbox]:
         return
     with opened(url_or_memory) as store:
         yield store
+
+
+@pytest.fixture
+def client(tracking_uri: str, tmp_path: Path) -> Any:
+    """A client of a store in which the model has versions 1, 2 and 3, and no alias."""
+    client = connect(tracking_uri)
+    client.create_registered_model(MODEL)
+    for _ in range(3):
+        client.create_model_version(MODEL, str(tmp_path / "model"))
+    return client
+
+
+@pytest.fixture
+def registry(client: Any, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The registry under test, in a process whose current folder is somewhere else."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    return MlflowRegistry(tracking_uri)

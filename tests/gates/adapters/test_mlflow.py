@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import shutil
 import sqlite3
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,68 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gates.adapters.mlflow import MlflowRegistry, _legal_name
-from gates.adapters.mlflowstore import connect
 from gates.ports import Registry, RegistryError, RolloutFacts
-
-MODEL = "fraud_detector"
-FACTS = RolloutFacts(rollout="fraud_detector-7", model=MODEL, champion="1", candidate="2")
-BEGAN = 1_790_000_000.0
-ENDED = BEGAN + 3600.0
-DECISIONS = [{"generation": 3, "reason": "agreement 0.99"}, {"generation": 4, "reason": "all steps passed"}]
-
-
-@pytest.fixture
-def client(tracking_uri: str, tmp_path: Path) -> Any:
-    """A client of a store in which the model has versions 1, 2 and 3, and no alias."""
-    client = connect(tracking_uri)
-    client.create_registered_model(MODEL)
-    for _ in range(3):
-        client.create_model_version(MODEL, str(tmp_path / "model"))
-    return client
-
-
-@pytest.fixture
-def registry(client: Any, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """The registry under test, in a process whose current folder is somewhere else."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    return MlflowRegistry(tracking_uri)
-
-
-def begin(registry: Registry, facts: RolloutFacts = FACTS) -> None:
-    registry.begin(facts, {"steps": "1,5,10", "shadow percent": "100"}, "ana", BEGAN)
-
-
-def promote(registry: Registry) -> None:
-    registry.finish(FACTS, "promoted", "ben", "all gates passed", ENDED, DECISIONS)
-
-
-def roll_back(registry: Registry) -> None:
-    registry.finish(FACTS, "rolled_back", "gates", "agreement 0.72 < 0.97", ENDED, DECISIONS)
-
-
-def aliases(client: Any) -> dict[str, str]:
-    return {alias: str(version) for alias, version in client.get_registered_model(MODEL).aliases.items()}
-
-
-def version(client: Any, number: str) -> Any:
-    return client.get_model_version(MODEL, number)
-
-
-def runs(client: Any) -> list[Any]:
-    experiment = client.get_experiment_by_name("penstock-rollouts")
-    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
-
-
-def the_run(client: Any) -> Any:
-    (run,) = runs(client)
-    return run
-
-
-def decisions(client: Any, tmp_path: Path) -> Any:
-    path = client.download_artifacts(the_run(client).info.run_id, "decisions.json", str(tmp_path))
-    return json.loads(Path(path).read_text())
+from tests.gates.adapters.rollouts import (
+    BEGAN,
+    FACTS,
+    MODEL,
+    aliases,
+    begin,
+    runs,
+    the_run,
+    version,
+)
 
 
 def test_neither_the_module_nor_a_registry_imports_mlflow() -> None:
@@ -91,9 +38,6 @@ print([name for name in sys.modules if name.split(".")[0] == "mlflow"])
 """
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout == "[]\n"
-
-
-# resolve
 
 
 def test_numbers_and_aliases_resolve_to_version_numbers(registry: Registry, client: Any) -> None:
@@ -132,9 +76,6 @@ def test_a_failed_first_call_is_made_anew(empty_mlflow_database: Path, tmp_path:
         connection.execute("UPDATE alembic_version SET version_num = ?", [schema])  # as `mlflow db upgrade` would
     with pytest.raises(RegistryError, match="not found"):
         registry.resolve(MODEL, "1")
-
-
-# begin
 
 
 def test_begin_opens_a_run_and_marks_the_candidate(registry: Registry, client: Any) -> None:
@@ -189,9 +130,6 @@ def test_more_parameters_than_mlflow_takes_at_once(registry: Registry, client: A
     assert the_run(client).data.params == parameters
 
 
-# measure
-
-
 def test_figures_become_metrics_with_time_and_step(registry: Registry, client: Any) -> None:
     begin(registry)
     registry.measure(FACTS, {"ramp_percent": 1.0, "latency_p99 (ms)": 12.5, "lift": math.inf}, BEGAN + 10.4)
@@ -220,140 +158,3 @@ def test_any_name_is_made_legal(name: str) -> None:
 @pytest.mark.parametrize("name", ["agreement", "p99 latency", "gate/error_rate", "candidate.errors-5xx"])
 def test_a_legal_name_stays(name: str) -> None:
     assert _legal_name(name) == name
-
-
-# finish
-
-
-def test_promotion(registry: Registry, client: Any, tmp_path: Path) -> None:
-    begin(registry)
-    promote(registry)
-    assert aliases(client) == {"champion": "2"}
-    assert version(client, "2").tags == {
-        "penstock.rollout": FACTS.rollout,
-        "promoted_at": "2026-09-21T15:13:20+00:00",
-        "promoted_by": "ben",
-        "previous_champion": "1",
-        "stage": "Production",
-    }
-    assert version(client, "1").tags == {"stage": "Archived"}
-    assert [version(client, number).current_stage for number in "12"] == ["Archived", "Production"]
-    run = the_run(client)
-    assert (run.info.status, run.info.end_time) == ("FINISHED", ENDED * 1000)
-    assert run.data.tags["outcome"] == "promoted"
-    assert run.data.tags["reason"] == "all gates passed"
-    assert run.data.tags["decided_by"] == "ben"
-    assert decisions(client, tmp_path) == DECISIONS
-
-
-def test_roll_back(registry: Registry, client: Any, tmp_path: Path) -> None:
-    begin(registry)
-    roll_back(registry)
-    assert aliases(client) == {"champion": "1"}
-    assert version(client, "2").tags == {
-        "penstock.rollout": FACTS.rollout,
-        "rolled_back_at": "2026-09-21T15:13:20+00:00",
-        "rolled_back_by": "gates",
-        "rollback_reason": "agreement 0.72 < 0.97",
-        "stage": "Archived",
-    }
-    assert version(client, "2").current_stage == "Archived"
-    assert version(client, "1").tags == {}
-    run = the_run(client)
-    assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", "rolled_back")
-    assert decisions(client, tmp_path) == DECISIONS
-
-
-def test_a_candidate_alias_that_moved_on_is_left_alone(registry: Registry, client: Any) -> None:
-    begin(registry)
-    client.set_registered_model_alias(MODEL, "candidate", "3")
-    roll_back(registry)
-    assert aliases(client) == {"champion": "1", "candidate": "3"}
-
-
-def test_a_roll_back_after_the_promotion_returns_the_champion(registry: Registry, client: Any) -> None:
-    begin(registry)
-    promote(registry)
-    roll_back(registry)
-    assert aliases(client) == {"champion": "1"}
-    assert [version(client, number).tags["stage"] for number in "12"] == ["Production", "Archived"]
-    assert the_run(client).data.tags["outcome"] == "rolled_back"
-
-
-def test_a_finish_that_broke_off_is_completed_by_the_next(registry: Registry, client: Any, tmp_path: Path) -> None:
-    begin(registry)
-    (tmp_path / "mlruns").write_text("a file where the artifact folder should be")
-    with pytest.raises(RegistryError, match=r"could not finish rollout 'fraud_detector-7' .* as promoted"):
-        promote(registry)
-    assert the_run(client).info.status == "RUNNING"
-    (tmp_path / "mlruns").unlink()
-    promote(registry)
-    assert the_run(client).info.status == "FINISHED"
-    assert aliases(client) == {"champion": "2"}
-    assert decisions(client, tmp_path) == DECISIONS
-
-
-def test_late_repeats_change_nothing(registry: Registry, client: Any) -> None:
-    begin(registry)
-    promote(registry)
-    client.set_registered_model_alias(MODEL, "champion", "3")  # life goes on
-    begin(registry)
-    promote(registry)
-    assert aliases(client) == {"champion": "3"}
-    assert version(client, "2").tags["stage"] == "Production"
-
-
-def unity_catalog_answer(*arguments: Any) -> None:
-    from mlflow.store._unity_catalog.registry.rest_store import UcModelRegistryStore
-
-    UcModelRegistryStore.transition_model_version_stage(*arguments, False)
-
-
-def open_unity_catalog_answer(*arguments: Any) -> None:
-    from mlflow.store._unity_catalog.registry.uc_oss_rest_store import UnityCatalogOssStore
-
-    UnityCatalogOssStore.transition_model_version_stage(*arguments, False)
-
-
-def endpoint_not_found(*arguments: Any) -> None:
-    from mlflow.exceptions import RestException
-
-    raise RestException({"error_code": "ENDPOINT_NOT_FOUND", "message": "no such path"})
-
-
-def permission_denied(*arguments: Any) -> None:
-    from mlflow.exceptions import RestException
-
-    raise RestException({"error_code": "PERMISSION_DENIED", "message": "ana may not move stages"})
-
-
-@pytest.mark.parametrize("answer", [unity_catalog_answer, open_unity_catalog_answer, endpoint_not_found])
-def test_a_registry_without_classic_stages_is_content_with_tags(
-    registry: Registry, client: Any, monkeypatch: pytest.MonkeyPatch, answer: Any
-) -> None:
-    monkeypatch.setattr(type(client), "transition_model_version_stage", answer)
-    begin(registry)
-    promote(registry)
-    assert [version(client, number).tags["stage"] for number in "12"] == ["Archived", "Production"]
-    assert version(client, "2").current_stage == "None"
-
-
-def test_any_other_failure_to_move_a_stage_is_told(
-    registry: Registry, client: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(client), "transition_model_version_stage", permission_denied)
-    with pytest.raises(RegistryError, match="ana may not move stages"):
-        begin(registry)
-
-
-def test_a_whole_rollout_leaves_the_process_as_it_was(registry: Registry, client: Any, tmp_path: Path) -> None:
-    import mlflow
-
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", FutureWarning)
-        begin(registry)
-        promote(registry)
-    assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri()) == before
-    assert list(Path.cwd().iterdir()) == []
-    assert (tmp_path / "mlruns").is_dir()
