@@ -1,11 +1,9 @@
-"""What most pairs are: rows of numbers or labels, each close to its like. Told with one look at each, and compiled for
-it; whatever else there is to say of a pair is left to a closer look."""
+"""What most pairs are: rows of numbers or labels, alone or under names, each close to its like. Told with one look at
+each, and compiled for it; whatever else there is to say of a pair is left to a closer look."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import chain
 
 from proxy.comparison.result import Comparison
 from proxy.formats.rows import ROWS_FORMATS, ROWS_MARK, decode_rows
@@ -36,14 +34,16 @@ def near_at_once(champion: bytes, candidate: bytes, spec: AgreementSpec) -> Comp
 
 
 def largest_gap(champion: object, candidate: object, spec: AgreementSpec, relative: float) -> float:
-    """The largest |a - b| of two lists of numbers, labels, or vectors of them, where all are alike; FAR where they are
-    not, or where that takes a closer look."""
+    """The largest |a - b| of two lists of numbers, labels, or vectors or records of them, where all are alike; FAR
+    where they are not, or where that takes a closer look."""
     if not (isinstance(champion, list) and isinstance(candidate, list) and len(champion) == len(candidate)):
         return FAR
-    if champion and isinstance(champion[0], list):
-        if not _of_one_shape(champion, candidate):
+    if champion and isinstance(champion[0], list | dict):
+        left: list[object] = []
+        right: list[object] = []
+        if not _unrolled(champion, candidate, left, right):
             return FAR
-        champion, candidate = list(chain.from_iterable(champion)), list(chain.from_iterable(candidate))
+        champion, candidate = left, right
     if spec.kind == "label":
         return _largest_gap(champion, candidate, 0.0, 0.0, math.nan)
     threshold = spec.threshold if spec.kind == "probability" else math.nan
@@ -71,9 +71,21 @@ def _largest_gap(
     return largest
 
 
-def _of_one_shape(champion: Sequence[object], candidate: Sequence[object]) -> bool:
-    """Whether all are lists, of the same lengths on both sides."""
-    for a, b in zip(champion, candidate, strict=True):
-        if not (isinstance(a, list) and isinstance(b, list) and len(a) == len(b)):
+def _unrolled(champion: list[object], candidate: list[object], left: list[object], right: list[object]) -> bool:
+    """Put what the rows hold, value by value, into `left` and `right`; False where they are not of one shape."""
+    for place in range(len(champion)):
+        a, b = champion[place], candidate[place]
+        if isinstance(a, list) and isinstance(b, list):
+            left.extend(a)
+            right.extend(b)
+        elif isinstance(a, dict) and isinstance(b, dict) and len(a) == len(b):
+            for name, value in a.items():
+                if name not in b:
+                    return False
+                left.append(value)
+                right.append(b[name])
+        else:
+            return False
+        if len(left) != len(right):
             return False
     return True

@@ -17,7 +17,8 @@ from proxy.snapshot import AgreementSpec, Kind
 TIGHT = AgreementSpec(relative=0, absolute=0)  # whole numbers, as some write them
 KINDS: list[Kind] = ["auto", "numeric", "probability", "label", "json", "ranking", "embedding", "text"]
 scalars = st.floats() | st.integers(-3, 3) | st.booleans() | st.text(max_size=3) | st.none()
-rows = st.lists(scalars, max_size=5) | st.lists(st.lists(scalars, min_size=1, max_size=3), max_size=4)
+records = st.dictionaries(st.sampled_from("abc"), scalars, max_size=3)
+rows = st.lists(scalars, max_size=5) | st.lists(st.lists(scalars, min_size=1, max_size=3) | records, max_size=4)
 
 
 def body(predictions: object) -> bytes:
@@ -51,6 +52,11 @@ def test_what_is_near_is_taken_for_it(champion: list[float], kind: Kind, factor:
         ([1.0, 2.0], [1.0, 2.03], FAR),
         ([[0.2, 0.8], [0.5, 0.5]], [[0.2, 0.8], [0.499, 0.501]], 0.001),
         ([[0.2, 0.8], [0.5, 0.5]], [[0.2, 0.8, 0.5], [0.5]], FAR),
+        ([{"p": 0.2, "y": "a"}, {"p": 0.5, "y": "b"}], [{"p": 0.2, "y": "a"}, {"y": "b", "p": 0.501}], 0.001),
+        ([{"p": 0.2}, {"p": 0.5}], [{"p": 0.2}, {"q": 0.5}], FAR),
+        ([{"p": 0.2}, {"p": 0.5}], [{"p": 0.2}, {"p": 0.5, "q": 0.5}], FAR),
+        ([{"p": 0.2}, [0.5]], [{"p": 0.2}, {"p": 0.5}], FAR),
+        ([[0.2], {"p": [0.5]}], [[0.2], {"p": [0.5]}], FAR),
         (["cat", 1, True], ["cat", 1, True], 0.0),
         ([1], [True], FAR),
         ([1], [1.0], FAR),
