@@ -20,7 +20,7 @@ from proxy.response import Response
 from proxy.routed import RoutedRequest
 from proxy.routing import Variant, assign, match, unit_of
 from proxy.slices import places_of
-from proxy.snapshot import Target
+from proxy.snapshot import ShadowPolicy, Target
 from proxy.tally import Answers, LaneTally
 from proxy.upload import Upload, read_body
 from proxy.upstream import Upstreams
@@ -131,12 +131,7 @@ class DataPlane:
         )
         unit = unit_of(route.sticky, received, body, name)
         assignment = assign(route, unit)
-        copied = (
-            assignment.shadow is not None
-            and scope["method"] in route.shadow.methods
-            and (not route.shadow.paths or scope["path"].endswith(route.shadow.paths))
-            and first(received, b"x-penstock-shadow") != b"off"
-        )
+        copied = assignment.shadow is not None and _is_to_be_copied(scope, route.shadow)
         first_of_unit = self._windows.first(route, unit)
         places = places_of(route.slices, received, body) if route.slices else ()
         return RoutedRequest(
@@ -260,6 +255,15 @@ class DataPlane:
 
     def _lane(self, request: RoutedRequest, variant: Variant) -> LaneTally | Answers:
         return self._windows.of(request.route, request.first).answers(variant, request.route, request.places)
+
+
+def _is_to_be_copied(scope: HTTPScope, policy: ShadowPolicy) -> bool:
+    """Whether a request is one that may be repeated, and its client does not mind."""
+    return (
+        scope["method"] in policy.methods
+        and (not policy.paths or scope["path"].endswith(policy.paths))
+        and first(scope["headers"], b"x-penstock-shadow") != b"off"
+    )
 
 
 async def _given_up(rejected: _Begun, code: str) -> _Failure:
