@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HOT = (
@@ -26,7 +27,7 @@ HOT = (
 _FUTURE = "from __future__ import annotations"
 
 
-class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
+class CompileHook(BuildHookInterface[BuilderConfig]):
     """Adds the compiled modules to a wheel. Raises CalledProcessError where mypyc or the C compiler does."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -135,16 +136,14 @@ def promises(rollouts: int) -> Iterator[Promise]:
     false = np.isfinite(alarms("twins", rollouts, gates, ALPHA / len(gates), twins)).mean()
     yield Promise("twins rolled back, of all", float(false), most)
     for workers in (1, 4):
-        found = alarms(
-            "sticky", rollouts, (BY_UNIT,), ALPHA, lambda rng, workers=workers: sticky(rng, BY_UNIT, workers)
-        )
+        found = alarms("sticky", rollouts, (BY_UNIT,), ALPHA, partial(sticky, gate=BY_UNIT, workers=workers))
         yield Promise(f"twins with sticky users, by unit, {workers} workers", float(np.isfinite(found).mean()), most)
     some = max(rollouts // 2 | 1, 3)
     for rate, bound in ((1.0, 3), (0.5, 6), (0.2, 16), (0.05, 150)):
-        found = alarms(f"{rate:.0%} errors", some, (ERRORS,), ALPHA, lambda rng, rate=rate: faulty(rng, rate))
+        found = alarms(f"{rate:.0%} errors", some, (ERRORS,), ALPHA, partial(faulty, rate=rate))
         yield Promise(f"requests to find {rate:.0%} errors, median", float(np.median(found)), bound)
     fewer = max(rollouts // 7 | 1, 3)
-    late = alarms("5 % after 20 000", fewer, (ERRORS,), ALPHA, lambda rng: faulty(rng, 0.05, REQUESTS))
+    late = alarms("5 % after 20 000", fewer, (ERRORS,), ALPHA, partial(faulty, rate=0.05, good=REQUESTS))
     yield Promise("requests to find 5% after 20 000 good ones, median", float(np.median(late)) - REQUESTS, 350)
     common = alarms("outage of both", max(3 * rollouts // 20, 3), (AGAINST,), ALPHA, outage)
     yield Promise("outages of both arms rolled back", float(np.isfinite(common).sum()), 0)

@@ -15,6 +15,7 @@ import itertools
 import json
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -40,13 +41,21 @@ def _options(parser: Any) -> None:
     ours.add_argument("--summary", default="", help="a file for the figures, as JSON")
 
 
+def options_of(environment: Environment) -> Namespace:
+    """What the command line says."""
+    options: Namespace | None = environment.parsed_options
+    assert options is not None, "Locust has read it before it makes a user or a shape"
+    return options
+
+
 class Load(LoadTestShape):
     """How many users there are, second by second; --users at the most, for --run-time."""
 
     use_common_options = True
 
     def tick(self) -> tuple[int, float] | None:
-        options = self.runner.environment.parsed_options
+        assert self.runner is not None, "whoever asks for a tick has set it"
+        options = options_of(self.runner.environment)
         users, lasts = options.num_users or 1, float(options.run_time or 0) or None
         now = self.get_run_time()
         if lasts is not None and now > lasts:
@@ -67,17 +76,22 @@ class Client(FastHttpUser):
     """Sends payloads in turn. What is not a 2xx with a JSON body is a failure, and so is an error inside a 200."""
 
     def wait_time(self) -> float:
-        paced: float = constant_throughput(self.environment.parsed_options.rate)(self)
+        paced: float = constant_throughput(options_of(self.environment).rate)(self)
         return paced
 
     def on_start(self) -> None:
-        self._bodies = itertools.cycle(bodies(self.environment.parsed_options.payload))
+        self._bodies = itertools.cycle(bodies(options_of(self.environment).payload))
 
     @task
     def predict(self) -> None:
-        options = self.environment.parsed_options
+        options = options_of(self.environment)
         headers = {"content-type": "application/json", "x-request-id": f"load-{uuid4().hex}"}
-        asked = self.client.post(options.path, data=next(self._bodies), headers=headers, catch_response=True)
+        asked = self.client.post(
+            options.path,
+            data=next(self._bodies),  # type: ignore[arg-type]  # Locust's annotation forgets the bytes that its text names
+            headers=headers,
+            catch_response=True,
+        )
         with asked as response:
             if not 200 <= response.status_code < 300:
                 response.failure(f"status {response.status_code}")
@@ -152,7 +166,7 @@ def _watch(environment: Environment, **_: object) -> None:
     def keep(**_: object) -> None:
         if sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K")
-        if file := environment.parsed_options.summary:
+        if file := options_of(environment).summary:
             Path(file).write_text(json.dumps(figures.summary()))
 
     environment.events.quitting.add_listener(keep)
