@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, Self
 
 from gates.adapters import folderwatch
 from gates.alerting import Alerting
@@ -120,7 +120,7 @@ class Desk:
         ids = count(1)
         self.guard = Guard(self.authenticator, Sessions(self.clock.wall, lambda: f"s{next(ids)}"))
 
-    async def __aenter__(self) -> Desk:
+    async def __aenter__(self) -> Self:
         await self.controller.start()
         return self
 

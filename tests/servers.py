@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], patience: float = PATIENCE) -> T:
+def eventually(condition: Callable[[], T | None], patience: float = PATIENCE) -> T:
     """Wait until `condition` is true, and return what it gave; fails after a bound that only a hang reaches."""
     deadline = time.monotonic() + patience
     while not (found := condition()):

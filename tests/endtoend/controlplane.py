@@ -30,7 +30,7 @@ MODEL = "fraud_detector"
 SECONDS = 15.0
 """For any answer; less than the 20 s for which a poll is held."""
 
-PLAN = {
+PLAN: Mapping[str, Any] = {
     "shadow": {"min_duration": "0s", "min_requests": 1},
     "steps": [
         {"percent": 10, "min_duration": "0s", "min_requests": 1},
@@ -138,6 +138,9 @@ class ControlPlane(AbstractContextManager["ControlPlane"]):
             return self.acting
 
         eventually(acts)
+
+    def until_waiting(self) -> None:
+        eventually(lambda: self.waiting)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -13,6 +13,8 @@ import socket
 import sys
 from pathlib import Path
 
+import pytest
+
 from gates import app, settings
 from gates.adapters.store import SqlStore
 from gates.controller import lease, steering
@@ -48,10 +50,12 @@ def live(config: str, fd: int, log: str, point: str, generation: int) -> None:
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(out, stream.fileno())
-    app.SqlStore = DyingStore  # type: ignore[misc]
-    lease.LEASE_SECONDS = 0.2  # nobody else is there to wait for
-    lease.LEASE_EVERY = app.LEASE_EVERY = 0.05
-    steering.Publication = DyingPublication  # type: ignore[misc]
+    patch = pytest.MonkeyPatch()  # unlike an assignment, it refuses a name that is no longer there
+    patch.setattr(app, "SqlStore", DyingStore)
+    patch.setattr(steering, "Publication", DyingPublication)
+    patch.setattr(lease, "LEASE_SECONDS", 0.2)  # nobody else is there to wait for
+    patch.setattr(lease, "LEASE_EVERY", 0.05)
+    patch.setattr(app, "LEASE_EVERY", 0.05)
     app.serve(settings.load(Path(config)), fd=fd)
 
 

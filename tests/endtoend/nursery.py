@@ -46,6 +46,7 @@ class Nursery(AbstractContextManager["Nursery"]):
         return self._process.stdout.readline()
 
     def spoke(self, seconds: float) -> bool:
+        assert self._process.stdout is not None
         return bool(select.select([self._process.stdout], [], [], seconds)[0])
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -121,7 +121,7 @@ def test_the_page_shows_what_the_defective_candidate_was_refused_for(demo: Demo,
     no_go_is_shown(page, "2", "3", differs="benign|malignant", given="worst radius")
     expect(page.locator(".scatterlayer path.js-line").first).to_be_attached()
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         assert watched.faults("serious", "critical") == []
     assert watched.complaints == []
     page.context.close()

@@ -112,7 +112,7 @@ def test_a_controller_that_was_stopped_past_its_lease_commits_nothing(pair: Pair
         assert waiting.command(wish(waiting), f"fresh-{number}") == 200
         accepted.append(f"fresh-{number}")
         acting.signal(signal.SIGCONT)
-        eventually(lambda acting=acting: acting.waiting)
+        acting.until_waiting()
         if status_of(amid) == 200:
             accepted.append(f"amid-{number}")
         assert status_of(stale) != 200
@@ -134,7 +134,7 @@ def test_a_rollback_that_a_stopped_controller_was_asked_for_is_not_lost(pair: Pa
         eventually(lambda: waiting.phase() == "rolled_back")
         rows = [link.row for link in trail(pair.url)]
         assert [(row.event, row.by) for row in rows][-2:] == [("pause", "bob"), ("roll_back", "ada")]
-    eventually(lambda: acting.waiting)
+    acting.until_waiting()
 
 
 def test_a_worker_behind_their_common_address_finds_the_one_that_acts(postgres: Postgres, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_no_stage_ends_early_when_the_wall_clock_jumps(library: str, tmp_path: P
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     began = time.monotonic()
-    with control_plane(config, tmp_path / "log", **faked) as control:
+    with control_plane(config, tmp_path / "log", 0, **faked) as control:
         shown = 0.0
         for jump, seconds in (("+3600", 3600), ("+86400", 86_400), ("-3600", -3600)):
             eventually(lambda: worker.poll(control) and worker.route is not None and worker.route.candidate is not None)
@@ -58,10 +59,10 @@ def test_no_stage_ends_early_when_the_wall_clock_jumps(library: str, tmp_path: P
             assert worker.push(control)
             wall.write_text(jump)
             shown = goes_on(control, worker, shown)
-            eventually(lambda seconds=seconds: moved(control, url, seconds))
+            eventually(partial(moved, control, url, seconds))
             assert shown <= time.monotonic() - began, "only time that went by counts"
     assert control.process.wait(SECONDS) == -signal.SIGKILL
-    with control_plane(config, tmp_path / "log", **faked) as control:
+    with control_plane(config, tmp_path / "log", 0, **faked) as control:
         control.until_acting()
         shown = goes_on(control, worker, elapsed(control))
         assert shown <= time.monotonic() - began

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,9 @@ from tests.servers import predicting
 from tests.strategies import snapshots
 from tests.wire import call
 from tests.workers import Scene, target
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 ROUTE = ModelRoute("m", "/", Target("1", (Origin("127.0.0.1", 8001),)))
 paths = st.lists(st.sampled_from(["a", "b", "ab", "v1", "", "x"]), max_size=6).map(lambda parts: "/" + "/".join(parts))
@@ -97,7 +101,7 @@ def test_a_thousand_models_cost_what_one_does(kind: str) -> None:
 def _lines_of(snapshot: Snapshot, path: str, received: Fields) -> tuple[ModelRoute | None, int]:
     lines = 0
 
-    def count(frame: FrameType, event: str, argument: object) -> object:
+    def count(frame: FrameType, event: str, argument: object) -> TraceFunction:
         nonlocal lines
         lines += event == "line"
         return count

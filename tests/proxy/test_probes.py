@@ -15,6 +15,7 @@ from tests.servers import (
     READ,
     Background,
     ModelServer,
+    Script,
     Scripted,
     Seen,
     eventually,
@@ -116,7 +117,7 @@ def test_no_good_answer_in_time_is_a_failed_probe(background: Background, troubl
         if trouble == "refusing":
             origin = servers.enter_context(refusing())
         else:
-            script = [READ, HANG] if trouble == "hanging" else [READ, b"nonsense\r\n\r\n"]
+            script: Script = [READ, HANG] if trouble == "hanging" else [READ, b"nonsense\r\n\r\n"]
             origin = servers.enter_context(Scripted(background, script))
         local.adopt(ModelRoute("m", "/", target("40", origin), health=replace(PROBE, timeout=0.1)))
         eventually(lambda: passed_over(local.port) == 1)

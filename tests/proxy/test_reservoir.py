@@ -49,9 +49,8 @@ def test_with_a_new_rollout_it_begins_anew_and_the_old_is_forgotten() -> None:
 def test_what_was_not_received_is_pushed_again() -> None:
     windows, to = Windows("w"), route(keep=3)
     offered(windows.reservoir, 1, to)
-    assert windows.changed
-    lost = windows.next_push()
-    assert not windows.changed
+    before, lost, behind = windows.changed, windows.next_push(), windows.changed
+    assert (before, behind) == (True, False)
     windows.put_back(lost)
     offered(windows.reservoir, 2, to)
     again = windows.next_push()

@@ -115,10 +115,13 @@ def test_a_stream_that_lasts_does_not_keep_its_origin_passed_over(background: Ba
         for _ in range(3):
             with pytest.raises(UpstreamClosed):
                 await ask(pool)
-        assert pool.ejected
-        async with asyncio.timeout(PATIENCE):
+
+        async def back() -> None:
             while pool.ejected:  # noqa: ASYNC110 - nothing tells when the time of an ejection is over
                 await asyncio.sleep(0.05)
+
+        assert pool.ejected
+        await asyncio.wait_for(back(), PATIENCE)
         assert pool.under_way == 1
         stream.discard()
 

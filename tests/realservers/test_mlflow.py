@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from proxy.comparison import Answer, Comparison, compare
@@ -29,12 +30,12 @@ class Truth:
     model: LogisticRegression
 
     @property
-    def labels(self) -> np.ndarray:  # type: ignore[type-arg]
-        return self.model.predict(ROWS)
+    def labels(self) -> NDArray[np.int64]:
+        return np.asarray(self.model.predict(ROWS), np.int64)
 
     @property
-    def scores(self) -> np.ndarray:  # type: ignore[type-arg]
-        return self.model.predict_proba(ROWS)[:, 2]
+    def scores(self) -> NDArray[np.float64]:
+        return np.asarray(self.model.predict_proba(ROWS)[:, 2], np.float64)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,8 @@ def truth() -> Truth:
 def asked(servers: dict[str, str], champion: str, candidate: str) -> tuple[Answer, Answer]:
     """What the two roles answer to the one request that tells each how."""
     body = split(champion=champion, candidate=candidate)
-    return tuple(answer(f"{servers[role]}/invocations", body) for role in ("champion", "candidate"))  # type: ignore[return-value]
+    first, second = (answer(f"{servers[role]}/invocations", body) for role in ("champion", "candidate"))
+    return first, second
 
 
 def compared(

@@ -105,7 +105,7 @@ def test_tritons_client_is_served_in_binary_and_what_it_gets_is_compared(
         fleet.deploy(ModelRoute(name, f"/{name}", *servers, salt=name, timeout=60.0, shadow=patient))
 
         def looked_at() -> Any:
-            asked = [ENVIRONMENT / "bin" / "python", "-c", _CLIENT, f"127.0.0.1:{fleet.port}/{name}", "5"]
+            asked = [str(ENVIRONMENT / "bin" / "python"), "-c", _CLIENT, f"127.0.0.1:{fleet.port}/{name}", "5"]
             got = json.loads(subprocess.run(asked, check=True, capture_output=True, timeout=120).stdout)
             assert got == {"y": [1.0, 5.0, 9.0], "label": ["low", "mid", "high"]}
             time.sleep(0.3)

@@ -10,6 +10,7 @@ from itertools import count
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolUnionParam
 
 from proxy.disagreements import Disagreement
 from proxy.snapshot import AgreementSpec, ModelRoute, ShadowPolicy
@@ -19,10 +20,13 @@ from tests.servers import Background, eventually
 from tests.workers import Fleet, target
 
 TEXT = AgreementSpec(kind="text", min_overlap=0.8)
-ASKED = [{"role": "user", "content": "Where does the water go?"}]
+ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Where does the water go?"}]
 SAID = "The water goes through the penstock down to the turbine and out into the river again."
 OTHER = "I cannot help with that."
-TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+TOOL: ChatCompletionToolUnionParam = {
+    "type": "function",
+    "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
+}
 
 
 class Chat:
@@ -53,9 +57,7 @@ class Chat:
             window = self._fleet.control.window(self.name)
             return window if window.agreement.compared or window.candidate_shadow.errors else None
 
-        found = eventually(looked_at)
-        assert found is not None
-        return found
+        return eventually(looked_at)
 
     def finding(self, ask: Callable[[openai.OpenAI], object], spec: AgreementSpec) -> str:
         """The one finding of a comparison, "" where the two agree."""
@@ -76,7 +78,7 @@ class Chat:
                 ),
                 None,
             )
-        )  # type: ignore[return-value]
+        )
 
 
 @pytest.fixture
@@ -92,12 +94,12 @@ Ask = Callable[[openai.OpenAI], str]
 
 
 def streamed(client: openai.OpenAI) -> str:
-    chunks = client.chat.completions.create(model="m", messages=ASKED, stream=True)  # type: ignore[call-overload]
+    chunks = client.chat.completions.create(model="m", messages=ASKED, stream=True)
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
 
 def plain(client: openai.OpenAI) -> str:
-    return client.chat.completions.create(model="m", messages=ASKED).choices[0].message.content or ""  # type: ignore[arg-type]
+    return client.chat.completions.create(model="m", messages=ASKED).choices[0].message.content or ""
 
 
 def heard(said: str) -> None:
@@ -129,8 +131,10 @@ def test_a_stream_that_breaks_off_is_the_candidates_failure(chat: Chat) -> None:
 
 def test_tool_calls_are_compared_by_name_and_arguments(chat: Chat) -> None:
     def ask(client: openai.OpenAI) -> None:
-        answer = client.chat.completions.create(model="m", messages=ASKED, tools=[TOOL])  # type: ignore[call-overload]
-        assert "Oslo" in answer.choices[0].message.tool_calls[0].function.arguments
+        answer = client.chat.completions.create(model="m", messages=ASKED, tools=[TOOL])
+        (call, *_) = answer.choices[0].message.tool_calls or []
+        assert call.type == "function"
+        assert "Oslo" in call.function.arguments
 
     chat.champion.says = chat.candidate.says = lambda asked: "Oslo"
     assert chat.finding(ask, TEXT) == ""

@@ -28,8 +28,11 @@ Scenario = Callable[[Helper], Awaitable[None]]
 
 def pair(rows: int = 10_000, differing: int = 1) -> Pair:
     champion, candidate = [0.5] * rows, [0.9] * differing + [0.5] * (rows - differing)
-    bodies = (json.dumps({"predictions": numbers}).encode() for numbers in (champion, candidate))
-    return Pair(*(Answer(200, [], body) for body in bodies), AgreementSpec())  # type: ignore[misc]
+    return Pair(answer(champion), answer(candidate), AgreementSpec())
+
+
+def answer(numbers: list[float]) -> Answer:
+    return Answer(200, [], json.dumps({"predictions": numbers}).encode())
 
 
 def run(scenario: Scenario, command: tuple[str, ...] = COMMAND) -> None:
