@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -50,8 +51,8 @@ def test_the_form_of_a_hash_is_what_the_chains_on_record_were_made_by() -> None:
     assert hash_of(GENESIS, row(1)) == "a8121054549fa4a60e3d02f188693a8fe8f0220ca9e49edbb807dce188f83238"
 
 
-CHANGES = {"generation": 9, "at": 1.0, "model": "n", "rollout": "r2", "event": "hold", "by": "eve", "reason": "x"}
-CHANGES |= {"phase": "bake", "position": 3, "inputs": "{}"}
+CHANGES: dict[str, Any] = {"generation": 9, "at": 1.0, "model": "n", "rollout": "r2", "event": "hold", "by": "eve"}
+CHANGES |= {"reason": "x", "phase": "bake", "position": 3, "inputs": "{}"}
 
 
 @pytest.mark.parametrize("field", CHANGES)

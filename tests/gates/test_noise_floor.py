@@ -8,7 +8,7 @@ import statistics
 import numpy as np
 import pytest
 
-from gates.checks import judge_one, look
+from gates.checks import GateWatch, judge_one, look
 from gates.evidence import requests_to_show_worse
 from gates.gate import Budget, Gate
 from gates.verdict import Verdict
@@ -31,7 +31,8 @@ def pairs_to_rollback(candidate: float, most: int, seed: int, every: int) -> int
     drawn = np.random.default_rng(seed)
     flips = [drawn.random(most) < rate for rate in (FLIPS, FLIPS, candidate)]
     noise, pairs = np.cumsum(flips[0] != flips[1]), np.cumsum(flips[0] != flips[2])
-    window, watches = Window(), ()
+    window = Window()
+    watches: tuple[GateWatch, ...] = ()
     for seen in range(every, most + 1, every):
         window.agreement.compared = window.noise.compared = seen
         window.agreement.disagreed, window.noise.disagreed = int(pairs[seen - 1]), int(noise[seen - 1])

@@ -142,7 +142,8 @@ class TestReload:
         async with FileDesk(path) as desk:
             desk.write("listen: 127.0.0.1:8080", "listen: 127.0.0.1:8081\nstore: sqlite:///hunter2.db")
             taken = await desk.reloader.reload("ada")
-            assert taken.waits_for_restart == desk.reloader.status.waits_for_restart == ("listen", "store")
+            waits = ("listen", "store")
+            assert (taken.waits_for_restart, desk.reloader.status.waits_for_restart) == (waits, waits)
             assert "hunter2" not in str(taken) + desk.store.audit[-1].reason + desk.store.audit[-1].inputs
             restore(path)
             await desk.reloader.reload("ada")

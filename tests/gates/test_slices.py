@@ -36,7 +36,7 @@ class Traffic:
             places = (("country", country),)
             self.window.pair(Comparison("label", "", 1, 1) if differs else Comparison(), ROUTE, places)
             for lane in ("champion", "candidate_shadow"):
-                self.window.answers(lane, ROUTE, places).observe(200, 0.01)  # type: ignore[arg-type]
+                self.window.answers(lane, ROUTE, places).observe(200, 0.01)
         self.watches = look([self.gate], self.watches, self.window)
         return judge_one(self.gate, self.watches[0], self.window, ALPHA, 0.05)
 

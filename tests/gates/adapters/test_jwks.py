@@ -92,7 +92,7 @@ async def test_a_signed_token_names_its_bearer_and_roles(issuer: Issuer) -> None
     ours = provider(issuer.url)
     for kid in ("one", "two"):
         identity = await ours.identify(issuer.token(kid))
-        assert (identity.name, identity.roles) == ("ada", {Role.OPERATOR})
+        assert (identity.name, identity.roles) == ("ada", frozenset({Role.OPERATOR}))
     assert issuer.asked == 1
 
 
@@ -141,7 +141,7 @@ def bad_tokens(issuer: Issuer) -> dict[str, str]:
         "not yet": issuer.token(nbf=time.time() + 600),
         "signed by a stranger": issuer.token(key=STRANGER),
         "an unknown key": issuer.token("three", key=STRANGER),
-        "unsigned": jwt.encode({"sub": "ada", "iss": ISSUER, "aud": AUDIENCE, "exp": 9e9}, None, "none"),
+        "unsigned": jwt.encode({"sub": "ada", "iss": ISSUER, "aud": AUDIENCE, "exp": 9e9}, "", "none"),
         "signed with a shared secret": jwt.encode({"sub": "ada"}, "x" * 64, "HS256", {"kid": "one"}),
         "another algorithm": issuer.token(algorithm="RS384"),
         "a changed body": f"{head}.{body[:-2]}xx.{signature}",

@@ -43,14 +43,14 @@ async def test_invented_requests_change_no_label_and_gain_nothing() -> None:
         app = create_app(desk.controller, None, desk.reloader, desk.guard, desk.alerting)
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://control") as client:
-            metrics = {"headers": bearer(TOKENS["viewer"])}
-            before = series((await client.get("/metrics", **metrics)).text)
+            viewer = bearer(TOKENS["viewer"])
+            before = series((await client.get("/metrics", headers=viewer)).text)
             snapshot, rows = desk.controller.snapshot, list(desk.store.audit)
             for _ in range(CASES):
                 method, path, headers = invented(rng)
                 answer = await client.request(method, path, headers=headers)
                 assert answer.status_code in (401, 403, 404, 405), (method, path, headers, answer.status_code)
-            assert series((await client.get("/metrics", **metrics)).text) == before
+            assert series((await client.get("/metrics", headers=viewer)).text) == before
             assert (desk.controller.snapshot, desk.store.audit) == (snapshot, rows)
 
 

@@ -57,6 +57,11 @@ async def go_on(desk: Desk, worker: Worker, seconds: int = 30) -> None:
             return
 
 
+async def go_on_to_the_bake(desk: Desk, worker: Worker) -> None:
+    while desk.phase is not Phase.BAKE:
+        await go_on(desk, worker)
+
+
 def verdict(desk: Desk, gate: str) -> Verdict:
     return next(result.verdict for result in desk.rollout.gates if result.gate == gate)
 

@@ -76,7 +76,7 @@ async def test_a_deadline_or_a_duration_changes_and_the_evidence_stays() -> None
         await change(desk, model_settings(plan=patient))
         assert (desk.rollout.requests, desk.rollout.elapsed) == (before.requests, before.elapsed)
         await desk.wait(50, worker)
-        assert desk.phase is Phase.SHADOW
+        assert (desk.phase, desk.route.ramp_bp) == (Phase.SHADOW, 0)
         await desk.wait(10, worker)
         assert desk.phase is Phase.RAMP
         assert decisions(desk) == [("amend", "configuration"), ("climb", "controller")]
@@ -155,7 +155,7 @@ async def test_a_paused_rollout_stays_paused_under_other_gates() -> None:
     async with Desk() as desk:
         await desk.command(Event.PAUSE)
         await change(desk, model_settings(gates=STRICTER))
-        assert desk.phase is Phase.PAUSED
+        assert (desk.phase, desk.route.ramp_bp) == (Phase.PAUSED, 0)
         await desk.command(Event.RESUME)
         assert desk.phase is Phase.SHADOW
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from gates.phases import Event
 from proxy.disagreements import AnswerOnRecord, Disagreement
@@ -27,7 +28,7 @@ def push(desk: Desk, *pairs: Disagreement) -> None:
     desk.controller.push(decode_push(encode_push(sent)))
 
 
-def desk_of(**changes: object) -> Desk:
+def desk_of(**changes: Any) -> Desk:
     return Desk(model_settings(record=RecordPolicy(keep=KEEP), **changes))
 
 

@@ -75,7 +75,7 @@ async def test_a_no_go_does_not_begin_and_says_why() -> None:
     async with desk() as started:
         with pytest.raises(NoGo, match=r"version 42: offline gates are NO-GO: accuracy: accuracy 0\.8: at least 0\.9"):
             await started.controller.start_rollout(MODEL, "42", "ada", "trial")
-        assert started.phase is Phase.IDLE
+        assert (started.phase, started.route.candidate) == (Phase.IDLE, None)
         (row, *_) = await started.controller.queries.events(MODEL, 10)
         assert (row.event, row.reason) == ("gate", "version 42: offline NO-GO")
         await started.controller.start_rollout(MODEL, "41", "ada", "trial")
@@ -159,7 +159,7 @@ async def test_a_promotion_by_hand_is_held_to_the_production_gates() -> None:
         command = Command(Event.PROMOTE, "ada", "hotfix")
         with pytest.raises(NoGo, match="production gates are NO-GO: shadow_period: 0 s in shadow"):
             await started.controller.promotions.promote(MODEL, command, override=False)
-        assert started.phase is Phase.RAMP
+        assert (started.phase, started.route.ramp_bp) == (Phase.RAMP, 500)
         await started.controller.promotions.promote(MODEL, command, override=True)
         assert started.phase is Phase.PROMOTED
         events = [row.event for row in await started.controller.queries.events(MODEL, 10)]

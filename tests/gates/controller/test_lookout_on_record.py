@@ -21,6 +21,7 @@ from tests.gates.controller.outside import (
     desk_of,
     each_as_it_was_made,
     go_on,
+    go_on_to_the_bake,
     look,
     reason,
     right,
@@ -46,11 +47,10 @@ class TestBeforeTheEnd:
 
     def test_reviews_hold_the_bake_until_they_are_there(self, tmp_path: Path) -> None:
         async def tried() -> None:
-            gates = [Approved(name="approvals", reviews=("business",)), NoViolations(name="sla_violations")]
+            gates = (Approved(name="approvals", reviews=("business",)), NoViolations(name="sla_violations"))
             async with desk_of(production=gates, folder=tmp_path) as desk:
                 worker = desk.worker()
-                while desk.phase is not Phase.BAKE:
-                    await go_on(desk, worker)
+                await go_on_to_the_bake(desk, worker)
                 await look(desk)
                 assert ("bake_waits", MODEL) not in conditions(desk.controller.queries.status(), ""), "for traffic, too"
                 await go_on(desk, worker)
@@ -76,8 +76,7 @@ class TestBeforeTheEnd:
                 worker.traffic(100, failures=60)
                 await desk.wait(1, worker)
                 assert desk.route.ramp_bp == 500
-                while desk.phase is not Phase.BAKE:
-                    await go_on(desk, worker)
+                await go_on_to_the_bake(desk, worker)
                 await go_on(desk, worker)
                 assert (desk.phase, verdict(desk, "sla")) == (Phase.BAKE, Verdict.FAIL)
                 assert desk.rollout.waiting_for == ("gate sla",)
@@ -90,8 +89,7 @@ class TestBeforeTheEnd:
         async def tried() -> None:
             async with desk_of(production=[gate], folder=tmp_path) as desk:
                 worker = desk.worker()
-                while desk.phase is not Phase.BAKE:
-                    await go_on(desk, worker)
+                await go_on_to_the_bake(desk, worker)
                 await go_on(desk, worker)
                 assert (desk.phase, verdict(desk, "g")) == (Phase.BAKE, Verdict.INSUFFICIENT)
                 assert "no outcome 'correct'" in reason(desk, "g")

@@ -173,7 +173,7 @@ class TestLimits:
             desk.clock.now += 86_400
             async with desk.next() as later:
                 await later.wait(9)
-                assert later.phase is Phase.SHADOW
+                assert (later.phase, later.route.ramp_bp) == (Phase.SHADOW, 0)
                 await later.wait(3)
                 assert later.phase is Phase.ROLLED_BACK
                 assert "its deadline" in later.rollout.reason

@@ -86,12 +86,17 @@ def test_charts_come_though_their_library_did_not_load_at_first(open_page: Open)
 
 def test_an_answer_that_comes_late_closes_no_other_dialog(open_page: Open) -> None:
     page, held = open_page(HERE).page, list[Route]()
+
+    def came() -> list[Route]:
+        page.wait_for_timeout(10)  # in which Playwright hears of it
+        return held
+
     page.route("**/rollout/pause", lambda route: held.append(route))
     dialog = page.get_by_role("dialog")
     page.get_by_role("button", name="Pause").click()
     dialog.get_by_label("Reason").fill("a slow store")
     dialog.get_by_role("button", name="Pause").click()
-    eventually(lambda: page.wait_for_timeout(10) or held)
+    eventually(came)
     dialog.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Roll back").click()
     held[0].fulfill(json={"model": MODEL, "phase": "paused"})

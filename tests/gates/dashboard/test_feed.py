@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator
 from itertools import count
 
@@ -185,8 +186,8 @@ async def test_dear_pictures_come_seldom(monkeypatch: pytest.MonkeyPatch) -> Non
         await rest(0)
 
     ticks = count(step=0.1)
-    monkeypatch.setattr(feed.asyncio, "sleep", sleep)
-    monkeypatch.setattr(feed.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
     pictures = Painter().watch()
     await anext(pictures)
     await anext(pictures)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.evidence import Tally, log_evidence_above, rate_band, threshold
+from gates.evidence import Range, Tally, log_evidence_above, rate_band, threshold
 
 
 def test_no_data_leaves_everything_possible() -> None:
@@ -38,7 +38,7 @@ def test_it_holds_the_rate_at_all_times_at_once() -> None:
     binomial bound on that count is three deviations."""
     rate, alpha, draw = 0.08, 0.05, np.random.default_rng(5)
     sums = (draw.random((400, 600)) < rate).cumsum(axis=1)
-    bands = {}
+    bands: dict[tuple[int, int], Range] = {}
     lost = 0
     for row in sums:
         for n, events in enumerate(row, start=1):

@@ -7,12 +7,12 @@ import pytest
 
 from gates.access import Role
 from gates.settings import SettingsError, load
-from gates.settings.access import OPEN, JwtSettings, TokenSettings
+from gates.settings.access import OPEN, AccessSettings, JwtSettings, TokenSettings
 
 HASH = "0f" * 32
 
 
-def access(tmp_path: Path, text: str) -> object:
+def access(tmp_path: Path, text: str) -> AccessSettings:
     (tmp_path / "penstock.yaml").write_text(f"models: {{}}\naccess:\n{text}")
     return load(tmp_path / "penstock.yaml").access
 
