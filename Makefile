@@ -89,7 +89,7 @@ lint: $(INSTALLED) ## Check style, formatting and the Dockerfile
 	@$(BIN)/ruff format --check
 	@$(BIN)/hadolint Dockerfile
 
-types: $(INSTALLED) ## Check types, strictly
+types: $(INSTALLED) ## Check types everywhere, strictly: code, tests, load tests and the build hook
 	@$(BIN)/mypy
 
 imports: $(INSTALLED) ## Check that nothing imports upwards
