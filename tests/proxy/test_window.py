@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,8 +36,8 @@ def test_merging_changes_neither_side(a: Window, b: Window) -> None:
 
 
 @given(st.lists(windows(), max_size=4), st.randoms())
-def test_the_order_of_windows_never_matters(drawn: list[Window], shuffling: object) -> None:
-    shuffled = sorted(drawn, key=lambda _: shuffling.random())  # type: ignore[attr-defined]
+def test_the_order_of_windows_never_matters(drawn: list[Window], shuffling: Random) -> None:
+    shuffled = sorted(drawn, key=lambda _: shuffling.random())
     assert merge_all(shuffled) == merge_all(drawn)
 
 

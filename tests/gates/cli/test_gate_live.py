@@ -53,11 +53,22 @@ HOURS = 2.5
 POINTS = HOURS * 240
 
 
-def past(target: str, **changed: Callable[[float], float]) -> str:
-    """The healthy past, but for the `changed` series; each a function of the seconds before now."""
-    series: dict[str, Callable[[float], float]] = {name: (lambda back, v=value: v) for name, value in GAUGES.items()}  # type: ignore[misc]
-    for name, by in GROWTH.items():
-        series[name] = lambda back, by=by: by * (POINTS - back / 15)  # type: ignore[misc]
+Past = Callable[[float], float]
+"""A series, as a function of the seconds before now."""
+
+
+def steady(value: float) -> Past:
+    return lambda back: value
+
+
+def growing(by: float) -> Past:
+    return lambda back: by * (POINTS - back / 15)
+
+
+def past(target: str, **changed: Past) -> str:
+    """The healthy past, but for the `changed` series."""
+    series = {name: steady(value) for name, value in GAUGES.items()}
+    series |= {name: growing(by) for name, by in GROWTH.items()}
     known = {"reward": REWARD, "creative": bucket("creative", "2")}
     series |= {known[name]: value for name, value in changed.items()}
     return history({labelled(name, target): value for name, value in series.items()}, HOURS, time.time())

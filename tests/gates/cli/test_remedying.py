@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from uvicorn._types import ASGISendCallable
 
 from gates.cli import run
 from gates.exits import Exit
@@ -14,7 +15,7 @@ from gates.promotion.report import Report, StageReport
 from gates.promotion.rule import Rule
 from gates.settings import SettingsError, load_promotion
 from gates.verdict import Verdict
-from tests.servers import AppServer, Background, ModelServer, refusing
+from tests.servers import AppServer, Background, Handler, ModelServer, Seen, refusing, reply
 
 FILE = """
 live:
@@ -32,10 +33,8 @@ def prometheus(background: Background) -> AppServer:
     return ModelServer(background, _answering(msgspec.json.encode(answer)))
 
 
-def _answering(body: bytes):  # type: ignore[no-untyped-def]
-    from tests.servers import reply
-
-    async def handle(seen, send):  # type: ignore[no-untyped-def]
+def _answering(body: bytes) -> Handler:
+    async def handle(seen: Seen, send: ASGISendCallable) -> None:
         await reply(send, body)
 
     return handle

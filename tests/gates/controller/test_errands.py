@@ -128,10 +128,10 @@ async def test_an_errand_is_repeated_where_its_end_was_not_noted() -> None:
     registry = FakeRegistry()
     async with Desk(registry=registry) as desk:
         errands = errands_at(desk)
-        done, desk.store.done = desk.store.done, _failing  # type: ignore[method-assign]
-        with pytest.raises(StoreError):
-            await errands.carry()
-        desk.store.done = done  # type: ignore[method-assign]
+        with pytest.MonkeyPatch.context() as broken:
+            broken.setattr(desk.store, "done", _failing)
+            with pytest.raises(StoreError):
+                await errands.carry()
         await errands.carry()
         assert registry.acts == ["begin", "begin"]
         assert desk.store.errands == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,13 +47,13 @@ growths = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=5), min_size
 
 
 @given(growths, st.randoms(use_true_random=False), st.integers(1, 3))
-def test_order_and_repetition_of_pushes_do_not_matter(growth: list[list[int]], chance: object, times: int) -> None:
+def test_order_and_repetition_of_pushes_do_not_matter(growth: list[list[int]], chance: Random, times: int) -> None:
     pushes = [
         push(f"w{worker}", sequence + 1, (1, sum(steps[: sequence + 1])))
         for worker, steps in enumerate(growth)
         for sequence in range(len(steps))
     ] * times
-    chance.shuffle(pushes)  # type: ignore[attr-defined]
+    chance.shuffle(pushes)
     assert answers(ledger_of(*pushes)) == sum(map(sum, growth))
 
 

@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from gates.client import ControlClient
 from gates.demo.scene import MODEL, Scene, staged
@@ -21,9 +22,9 @@ from gates.demo.trial import trial
 from tests.browser import Watched, chromium, program
 
 DOCS = Path(__file__).parents[3] / "docs" / "pictures"
-DESK = {"width": 1280, "height": 1180}
-GLANCE = {"width": 1280, "height": 420}
-PHONE = {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1280, "height": 1180}
+GLANCE: ViewportSize = {"width": 1280, "height": 420}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 def main() -> int:
@@ -82,7 +83,7 @@ def ended(browser: Browser, scene: Scene) -> None:
     watched.page.locator(".pairs summary").first.click()
     watched.page.wait_for_timeout(2500)
     taken(watched, "no-go-light")
-    phone = opened(browser, scene, f"#{MODEL}", viewport=PHONE, color_scheme="dark", device_scale_factor=2)
+    phone = opened(browser, scene, f"#{MODEL}", viewport=PHONE, dark=True, scale=2)
     phone.page.wait_for_timeout(3000)
     taken(phone, "phone-dark", whole=False)
     overview = opened(browser, scene, "", viewport=GLANCE)
@@ -90,8 +91,12 @@ def ended(browser: Browser, scene: Scene) -> None:
     taken(overview, "models-light", whole=False)
 
 
-def opened(browser: Browser, scene: Scene, at: str, **context: object) -> Watched:
-    return Watched(browser.new_context(**{"viewport": DESK, **context}), f"{scene.control}/{at}")  # type: ignore[arg-type]
+def opened(
+    browser: Browser, scene: Scene, at: str, viewport: ViewportSize = DESK, dark: bool = False, scale: float = 1
+) -> Watched:
+    scheme: Literal["light", "dark"] = "dark" if dark else "light"
+    context = browser.new_context(viewport=viewport, color_scheme=scheme, device_scale_factor=scale)
+    return Watched(context, f"{scene.control}/{at}")
 
 
 def taken(watched: Watched, name: str, whole: bool = True) -> None:
