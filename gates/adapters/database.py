@@ -25,7 +25,7 @@ from sqlalchemy import (
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gates.ports import StoreError
 
@@ -56,11 +56,11 @@ _NOW: Mapping[str, ColumnElement[float]] = {
 _SECRETS = ("password", "sslpassword")
 """The options of a URL's query that the driver takes secrets from."""
 _ENDED_AT_REST = "25P03"
-"""PostgreSQL's idle_in_transaction_session_timeout: it comes before any COMMIT is read, so nothing was committed."""
+"""PostgreSQL's idle_in_transaction_session_timeout: it comes before any COMMIT is read."""
 
 
-class EndedAtRest(StoreError):
-    """The database has ended a transaction that this process did not go on with; nothing of it was done."""
+class Undone(StoreError):
+    """The connection was lost before the transaction's COMMIT: nothing of it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +99,17 @@ def database(url: str) -> Database:
 
 
 def retried(act: Callable[P, T]) -> Callable[P, T]:
-    """Of what is one transaction: do it again from its beginning where that was ended at rest.
+    """Of what is one transaction: do it again from its beginning where its connection was lost amid it.
 
-    A process that was stopped, or that a busy machine gave no time, is no reason to fail. What it has lost meanwhile,
-    such as the lease, the transaction finds out when it is made again."""
+    A process that was stopped, or that a busy machine gave no time, has its transaction ended by PostgreSQL, and is no
+    reason to fail. What it has lost meanwhile, such as the lease, the transaction finds out when it is made again."""
 
     @wraps(act)
     def again(*args: P.args, **kwargs: P.kwargs) -> T:
         for _ in range(TRIES - 1):
             try:
                 return act(*args, **kwargs)
-            except EndedAtRest as error:
+            except Undone as error:
                 logger.warning("a transaction is made again: %s", error)
         return act(*args, **kwargs)
 
@@ -155,14 +155,23 @@ def _bound_waits(connection: Connection) -> None:
 
 def _failure(url: URL, error: Exception | str) -> StoreError:
     """Drivers take passwords from the query too, and some errors quote what they were given."""
-    cause = getattr(error, "orig", None) or error
-    text = " ".join(str(cause).split())
+    text = " ".join(str(getattr(error, "orig", None) or error).split())
     for secret in _secrets(url):
         text = text.replace(secret, "***")
-    text = f"store {url.set(query={}).render_as_string(hide_password=True)}: {text}"
-    if getattr(cause, "sqlstate", None) == _ENDED_AT_REST:
-        return EndedAtRest(f"{text}: this process was stopped for {IDLE_SECONDS:g} s, or the machine gives it no time")
-    return StoreError(text)
+    if _ended_at_rest(error):
+        text += f": this process was stopped for {IDLE_SECONDS:g} s, or the machine gives it no time"
+    kind = Undone if _ended_at_rest(error) or _lost_amid_statement(error) else StoreError
+    return kind(f"store {url.set(query={}).render_as_string(hide_password=True)}: {text}")
+
+
+def _ended_at_rest(error: Exception | str) -> bool:
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == _ENDED_AT_REST
+
+
+def _lost_amid_statement(error: Exception | str) -> bool:
+    """And not at a COMMIT, which is none of our statements. A large statement that cannot be sent is all that shows of
+    the server's word that it has ended the session."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated and error.statement is not None
 
 
 def _secrets(url: URL) -> list[str]:

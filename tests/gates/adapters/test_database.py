@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from gates.adapters import migrations
-from gates.adapters.database import TRIES, EndedAtRest
+from gates.adapters.database import TRIES, Undone
 from gates.adapters.outcomes import SqlOutcomes
 from gates.adapters.store import SqlStore
 from gates.evidence import Moments
-from gates.ports import StaleGeneration
+from gates.ports import StaleGeneration, StoreError
 from gates.state import State
 from tests.gates.adapters.commits import commit, opened, row, snapshot
 from tests.gates.adapters.test_outcomes import joined
@@ -85,7 +86,7 @@ def test_what_was_lost_meanwhile_stays_lost(store: SqlStore, rest: Rest, url: st
 
 def test_one_that_always_rests_says_so_in_the_end(store: SqlStore, rest: Rest) -> None:
     rest("INSERT INTO snapshots", times=TRIES)
-    with pytest.raises(EndedAtRest, match="gives it no time"):
+    with pytest.raises(Undone, match="gives it no time"):
         store.commit(commit(1))
     store.commit(commit(1))
     assert list(store.history(None, 10)) == [row(1)]
@@ -105,9 +106,26 @@ def test_who_upgrades_waits_for_others_longer_than_for_a_commit(url: str, monkey
     other.dispose()
 
 
-def test_outcomes_are_counted_once_all_the_same(rest: Rest, url: str) -> None:
-    outcomes = SqlOutcomes(url)
-    rest("INSERT INTO outcomes")
-    assert outcomes.add("m", [joined("a", 1.0), joined("b", 0.0), joined("a", 0.0)], ["r1"]) == 2
-    assert outcomes.tally("r1")["correct"]["champion"] == Moments(2, 0.5, 0.5)
-    outcomes.close()
+@pytest.mark.parametrize("number", [2, 1_200])
+def test_outcomes_are_counted_once_all_the_same(rest: Rest, url: str, number: int) -> None:
+    """Many of them are more than a connection takes in that the server has closed."""
+    with closing(SqlOutcomes(url)) as outcomes:
+        rest("INSERT INTO outcomes")
+        assert outcomes.add("m", [joined(str(each), 1.0) for each in range(number)], ["r1"]) == number
+        assert outcomes.tally("r1")["correct"]["champion"] == Moments(number, 1.0, 0.0)
+
+
+def test_a_connection_that_is_lost_at_the_commit_leaves_all_open(store: SqlStore, postgres: Postgres) -> None:
+    """It may have been made, so it is not made again."""
+    name = "a connection to be lost"
+
+    def lose(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SET application_name = '{name}'")
+        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'")
+        time.sleep(0.2)
+
+    event.listen(store._database.engine, "commit", lose, once=True)
+    with pytest.raises(StoreError) as caught:
+        store.commit(commit(1))
+    assert not isinstance(caught.value, Undone)
+    assert not store.history(None, 10)
