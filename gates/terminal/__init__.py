@@ -225,7 +225,8 @@ def _heading(forecast: Forecast) -> str:
     if forecast.requests is None:
         return "no verdict in sight at these rates"
     when = "" if forecast.seconds is None else f", {duration(forecast.seconds)} at this traffic"
-    return f"{forecast.verdict} in about {forecast.requests:,} requests{when}"
+    requests = "1 request" if forecast.requests == 1 else f"{forecast.requests:,} requests"
+    return f"{forecast.verdict} in about {requests}{when}"
 
 
 def _columns(name: Text, verdict: Text, evidence: Text) -> Table:

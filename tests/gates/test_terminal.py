@@ -259,6 +259,11 @@ def test_what_keeps_a_rollout_safe_is_told() -> None:
     assert shown.count("in about") == 1, "a gate that has its verdict needs no forecast"
 
 
+def test_one_request_is_one() -> None:
+    near = replace(ROLLOUT, forecasts=(Forecast("latency", Verdict.PASS, 1, 0.4),))
+    assert "PASS in about 1 request," in text(terminal.model_view(replace(MODEL, rollout=near)), width=120)
+
+
 def test_a_gate_without_a_verdict_in_sight_says_so() -> None:
     stuck = replace(ROLLOUT, forecasts=(Forecast("latency", Verdict.INSUFFICIENT, None, None),))
     assert (

@@ -74,7 +74,7 @@ function heading(forecast) {
   if (!forecast) return "";
   if (forecast.requests === null) return "no verdict in sight at these rates";
   const when = forecast.seconds === null ? "" : `, ${duration(forecast.seconds)} at this traffic`;
-  return `${forecast.verdict} in about ${count(forecast.requests)} requests${when}`;
+  return `${forecast.verdict} in about ${plural(forecast.requests, "request")}${when}`;
 }
 
 /** What this stage has seen: each variant in each role, agreement, and what was lost. */
