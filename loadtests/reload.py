@@ -104,6 +104,19 @@ def mounted(folder: Path) -> tuple[Path, Publish]:
     return file, publish
 
 
+class Configuration:
+    """Of one model, whose champion is all that changes."""
+
+    def __init__(self, state: Path, ports: dict[str, int]) -> None:
+        self.listen, self.control = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        self._store = f"sqlite:///{state}/penstock.db"
+        self._servers = {version: [f"http://127.0.0.1:{port}"] for version, port in ports.items()}
+
+    def text(self, champion: str) -> str:
+        models = {"m": {"servers": self._servers, "champion": champion}}
+        return json.dumps({"listen": self.listen, "control": self.control, "store": self._store, "models": models})
+
+
 WAYS = {"file": saved, "symlink": mounted}
 
 
@@ -114,16 +127,16 @@ async def measure(way: str, changes: int, folder: Path) -> Result:
     state.mkdir()
     file, publish = WAYS[way](config)
     async with _servers() as ports:
-        settings = _configuration(state, ports)
-        publish(_text(settings, VERSIONS[0]))
-        async with _penstock(file, folder / "log", str(settings["control"])), _clients(str(settings["listen"])) as seen:
+        configuration = Configuration(state, ports)
+        publish(configuration.text(VERSIONS[0]))
+        async with _penstock(file, folder / "log", configuration.control), _clients(configuration.listen) as seen:
             await _reached(seen, VERSIONS[0])
-            times = [await _change(seen, publish, settings, VERSIONS[(turn + 1) % 2]) for turn in range(changes)]
+            times = [await _change(seen, publish, configuration, VERSIONS[(turn + 1) % 2]) for turn in range(changes)]
     return Result(changes, seen.requests, tuple(seen.failed), tuple(seen.mixed), tuple(times))
 
 
-async def _change(seen: Seen, publish: Publish, settings: dict[str, object], version: str) -> float:
-    text = _text(settings, version)
+async def _change(seen: Seen, publish: Publish, configuration: Configuration, version: str) -> float:
+    text = configuration.text(version)
     began = perf_counter()
     publish(text)
     await _reached(seen, version)
@@ -134,20 +147,6 @@ async def _reached(seen: Seen, version: str) -> None:
     async with asyncio.timeout(GIVE_UP_SECONDS):
         while len(seen.newest) < CLIENTS or set(seen.newest.values()) != {version}:  # noqa: ASYNC110 - as sleep goes
             await asyncio.sleep(0.002)
-
-
-def _configuration(state: Path, ports: dict[str, int]) -> dict[str, object]:
-    return {
-        "listen": f"127.0.0.1:{free_port()}",
-        "control": f"127.0.0.1:{free_port()}",
-        "store": f"sqlite:///{state}/penstock.db",
-        "models": {"m": {"servers": {version: [f"http://127.0.0.1:{port}"] for version, port in ports.items()}}},
-    }
-
-
-def _text(settings: dict[str, object], champion: str) -> str:
-    models = {"m": {**settings["models"]["m"], "champion": champion}}  # type: ignore[index]
-    return json.dumps({**settings, "models": models})
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 
 EVERY_SECONDS = 1.0
@@ -42,7 +42,7 @@ class Feeds:
         self.watchers = 0
         self._feeds: dict[str, _Feed] = {}
 
-    def watch(self, subject: str, draw: Draw) -> AsyncIterator[bytes]:
+    def watch(self, subject: str, draw: Draw) -> AsyncGenerator[bytes, None]:
         """Server-sent events, the first one at once. Raises Crowded, and whatever `draw` raises now; if it raises later
         the stream ends, and whoever asks again is told."""
         if self.watchers >= MOST_WATCHERS:
@@ -50,7 +50,7 @@ class Feeds:
         first = draw()
         return self._stream(subject, draw, first)
 
-    async def _stream(self, subject: str, draw: Draw, first: bytes) -> AsyncIterator[bytes]:
+    async def _stream(self, subject: str, draw: Draw, first: bytes) -> AsyncGenerator[bytes, None]:
         feed, until = self._feed(subject, draw), time.monotonic() + STREAM_SECONDS
         feed.watchers += 1
         self.watchers += 1

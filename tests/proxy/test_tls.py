@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from uvicorn._types import ASGISendCallable
 
 from proxy.limits import Limits
 from proxy.snapshot import ModelRoute
 from proxy.tls import TlsUnusable, server_context
 from tests.proxy.faults import BOMB
-from tests.servers import HANG, READ, Background, ModelServer, Scripted, eventually, reply
+from tests.servers import HANG, READ, Background, ModelServer, Scripted, Seen, eventually, reply
 from tests.tls import Authority
 from tests.wire import Client, CutOff, request
 from tests.workers import LocalWorker, target
@@ -39,7 +40,9 @@ def secure(background: Background, champion: ModelServer, authority: Authority) 
 
 def serial(client: Client) -> object:
     assert isinstance(client.socket, ssl.SSLSocket)
-    return client.socket.getpeercert()["serialNumber"]  # type: ignore[index]
+    certificate = client.socket.getpeercert()
+    assert certificate is not None
+    return certificate["serialNumber"]
 
 
 def test_requests_over_tls_are_answered_on_one_connection(
@@ -62,8 +65,8 @@ def test_a_client_that_wants_another_name_or_authority_goes_away(secure: LocalWo
 def test_a_large_body_comes_whole_both_ways(secure: LocalWorker, authority: Authority, champion: ModelServer) -> None:
     body = BOMB * 8
 
-    async def echo(seen: object, send: object) -> None:
-        await reply(send, champion.seen[-1].body)  # type: ignore[arg-type]
+    async def echo(seen: Seen, send: ASGISendCallable) -> None:
+        await reply(send, seen.body)
 
     champion.handler = echo
     with Client(secure.port, tls=authority.client()) as client:

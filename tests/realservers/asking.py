@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx2
+import pandas as pd
 from sklearn.datasets import load_diabetes, load_iris
 
 from proxy.comparison import Answer
@@ -20,7 +21,7 @@ def answer(url: str, body: dict[str, object]) -> Answer:
     return Answer(response.status_code, fields, raw)
 
 
-def split(rows: object = ROWS, **params: str) -> dict[str, object]:
+def split(rows: pd.DataFrame = ROWS, **params: str) -> dict[str, object]:
     """A request to MLflow's scoring server."""
-    body = {"dataframe_split": rows.to_dict(orient="split", index=False)}  # type: ignore[attr-defined]
+    body = {"dataframe_split": rows.to_dict(orient="split", index=False)}
     return {**body, "params": params} if params else body

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Literal
 
 import openai
 import pytest
@@ -149,12 +150,12 @@ def around(text: str, angle: float = 0.0) -> list[float]:
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
-def test_embeddings_are_compared_by_who_is_whose_neighbour(chat: Chat, encoding: str) -> None:
+def test_embeddings_are_compared_by_who_is_whose_neighbour(chat: Chat, encoding: Literal["float", "base64"]) -> None:
     texts = ["a" * length for length in range(1, 9)]
     spec = AgreementSpec(kind="embedding", top_k=2, relative=0, absolute=1e-5)
 
     def ask(client: openai.OpenAI) -> None:
-        answer = client.embeddings.create(model="m", input=texts, encoding_format=encoding)  # type: ignore[arg-type]
+        answer = client.embeddings.create(model="m", input=texts, encoding_format=encoding)
         if encoding == "float":
             assert answer.data[2].embedding == pytest.approx(around(texts[2]))
 

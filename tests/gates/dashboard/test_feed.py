@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from itertools import count
 
 import pytest
@@ -38,7 +38,7 @@ class Painter:
             raise LookupError("no such model")
         return b"%d" % (0 if self.still else next(self._numbers))
 
-    def watch(self, subject: str = "") -> AsyncIterator[bytes]:
+    def watch(self, subject: str = "") -> AsyncGenerator[bytes, None]:
         return self.feeds.watch(subject, self.draw)
 
 
@@ -90,9 +90,9 @@ async def test_nobody_is_drawn_for_once_the_last_has_gone() -> None:
     await anext(first)
     await anext(second)
     await anext(first)
-    await first.aclose()  # type: ignore[attr-defined]
+    await first.aclose()
     await anext(second)
-    await second.aclose()  # type: ignore[attr-defined]
+    await second.aclose()
     assert painter.feeds.watchers == 0
     await until_nobody_draws(painter)
 
@@ -115,7 +115,7 @@ async def test_a_stream_ends_after_a_while_and_the_others_go_on(monkeypatch: pyt
     again = painter.watch()
     await anext(again)
     assert painter.feeds.watchers == 1
-    await again.aclose()  # type: ignore[attr-defined]
+    await again.aclose()
 
 
 @in_loop
@@ -126,7 +126,7 @@ async def test_no_more_than_so_many_watch() -> None:
         await anext(pictures)
     with pytest.raises(Crowded, match="open already"):
         painter.watch()
-    await crowd[0].aclose()  # type: ignore[attr-defined]
+    await crowd[0].aclose()
     await anext(painter.watch())
 
 
@@ -155,7 +155,7 @@ async def test_one_that_is_slow_to_go_holds_nobody_to_a_feed_that_is_over(caplog
     assert told == sorted(set(told))
     assert painter.feeds.watchers == 2
     assert [picture async for picture in slow][2:] == []
-    await later.aclose()  # type: ignore[attr-defined]
+    await later.aclose()
     assert painter.feeds.watchers == 0
     await until_nobody_draws(painter)
     gc.collect()
