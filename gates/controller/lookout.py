@@ -20,6 +20,7 @@ from gates.ports import Clock, MetricsError, MetricSource, RegistryError, StoreE
 from gates.promotion.production import Accuracy, Lift, ProductionFacts, ProductionGate
 from gates.promotion.series import SeriesGate
 from gates.promotion.underway import UnderWay
+from gates.rollout import Rollout
 from gates.settings import ModelSettings, Settings
 from gates.verdict import GateResult, failed
 from proxy.snapshot import Phase
@@ -36,16 +37,18 @@ QUERIES_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """When a model was looked at last: which rollout and stage it was in, and after how much news."""
+    """When a model was looked at last: which rollout and stage it was in, whether that was late, and after how much
+    news."""
 
     at: float
     rollout: str
     epoch: int
+    overdue: bool
     news: int
 
     def knows(self, other: _Asked) -> bool:
         """Whether the other was made of the same stage, with nothing new on record since."""
-        return (self.rollout, self.epoch, self.news) == (other.rollout, other.epoch, other.news)
+        return replace(self, at=other.at) == other
 
 
 class Lookout:
@@ -97,8 +100,7 @@ class Lookout:
 
     async def _look_at(self, watch: Watch, model: ModelSettings) -> None:
         rollout = watch.rollout
-        news = 0 if self._outcomes is None else self._outcomes.news
-        before, now = self._asked.get(model.name), _Asked(self._clock.monotonic(), rollout.id, rollout.epoch, news)
+        before, now = self._asked.get(model.name), self._now(rollout)
         known = before is not None and before.knows(now)
         if rollout.carrying:
             rested = before is None or now.at - before.at >= ASK_EVERY
@@ -108,6 +110,10 @@ class Lookout:
         elif rollout.phase is Phase.PROMOTED and not known:
             self._asked[model.name] = now
             await self._look_back(watch, model)
+
+    def _now(self, rollout: Rollout) -> _Asked:
+        news = 0 if self._outcomes is None else self._outcomes.news
+        return _Asked(self._clock.monotonic(), rollout.id, rollout.epoch, rollout.overdue, news)
 
     async def _hear(self, watch: Watch, model: ModelSettings, now: _Asked) -> None:
         here = watch.rollout.terms.outside_at(watch.rollout.position)

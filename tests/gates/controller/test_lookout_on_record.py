@@ -11,6 +11,7 @@ from gates.alerting import conditions
 from gates.controller.people import NoGo
 from gates.decision import Command
 from gates.phases import Event
+from gates.plan import Deadline
 from gates.promotion.production import Accuracy, Approved, Lift, NoViolations, ProductionGate, ShadowPeriod
 from gates.verdict import Verdict
 from proxy.snapshot import Phase
@@ -81,6 +82,25 @@ class TestBeforeTheEnd:
                 assert (desk.phase, verdict(desk, "sla")) == (Phase.BAKE, Verdict.FAIL)
                 assert desk.rollout.waiting_for == ("gate sla",)
                 assert ("gate_failed", MODEL) in conditions(desk.controller.queries.status(), "")
+
+        in_loop(tried)()
+
+    def test_a_bake_that_is_late_has_broken_a_limit_from_then_on(self, tmp_path: Path) -> None:
+        async def tried() -> None:
+            plan = replace(PLAN, deadline=Deadline(60.0))
+            async with desk_of(production=[NoViolations(name="sla")], folder=tmp_path, plan=plan) as desk:
+                worker = desk.worker()
+                while desk.phase is not Phase.BAKE:
+                    await go_on(desk, worker)
+                await worker.poll()
+                await look(desk)
+                assert verdict(desk, "sla") is Verdict.PASS
+                for _ in range(70):
+                    await desk.wait(1, worker)
+                    await look(desk)
+                assert (desk.rollout.overdue, verdict(desk, "sla")) == (True, Verdict.FAIL)
+                await go_on(desk, worker)
+                assert desk.phase is Phase.BAKE, "as a promotion by hand would be refused"
 
         in_loop(tried)()
 
