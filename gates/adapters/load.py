@@ -60,9 +60,12 @@ def run(load: Load, host: str, payload: Path | None) -> Measurements:
         command += ["--exit-code-on-error", "0", "--loglevel", "WARNING"]
         try:
             ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, timeout=load.seconds + _GRACE)
-            figures = msgspec.json.decode(summary.read_bytes(), type=_Figures)
         except subprocess.TimeoutExpired:
             raise LoadError(f"Locust did not end {_GRACE:g} s after its time") from None
+        except OSError as error:
+            raise LoadError(f"Locust could not be started: {error}") from None
+        try:
+            figures = msgspec.json.decode(summary.read_bytes(), type=_Figures)
         except (OSError, ValueError):
             raise LoadError(
                 f"Locust ended with status {ended.returncode} and no figures; its words stand above"

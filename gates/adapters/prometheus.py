@@ -58,7 +58,7 @@ class Prometheus:
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
             raise MetricsError(f"{self.name} is no address: expected http://host:port") from None
         except httpx2.HTTPError as error:
-            raise MetricsError(f"{self.name} does not answer: {error or type(error).__name__}") from None
+            raise MetricsError(f"{self.name} does not answer: {str(error) or type(error).__name__}") from None
         try:
             answer: Mapping[str, Any] = response.json()
             status = answer["status"]
