@@ -56,6 +56,6 @@ def test_mlflow_shows_them_as_a_table_once(tracking_uri: str, tmp_path: Path) ->
     experiment = client.get_experiment_by_name("penstock-rollouts")
     (run,) = client.search_runs([experiment.experiment_id])
     assert json.loads(run.data.tags["mlflow.loggedArtifacts"]) == [{"path": TABLE, "type": "table"}]
-    table = json.loads(Path(client.download_artifacts(run.info.run_id, TABLE)).read_text())
+    table = json.loads(Path(client.download_artifacts(run.info.run_id, TABLE, str(tmp_path))).read_text())
     severity, candidate = table["columns"].index("severity"), table["columns"].index("candidate")
     assert [(row[severity], row[candidate]) for row in table["data"]] == [(1.9, "[1]"), (0.2, "[1]")]
