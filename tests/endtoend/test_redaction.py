@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -134,4 +135,5 @@ def _table(tracking_uri: str) -> str:
     runs = client.search_runs([experiment.experiment_id]) if experiment else []
     if not runs or runs[0].info.status != "FINISHED":
         return ""
-    return Path(client.download_artifacts(runs[0].info.run_id, "disagreements.json")).read_text()
+    with TemporaryDirectory() as folder:
+        return Path(client.download_artifacts(runs[0].info.run_id, "disagreements.json", folder)).read_text()
