@@ -5,6 +5,7 @@ import { clock, count, millis, percent } from "./format.js";
 
 const ROWS = 30; // of a table, the newest
 const ROOM = 0.12; // of a chart's width, for the name of a stage
+const STEPS = 16; // in which the axis of time moves on, of its whole length
 const MINUTES = { recent: "Last 10 minutes", whole: "Whole rollout" };
 
 const rate = (point, name) => point[name] / point.seconds;
@@ -65,11 +66,13 @@ function plotly() {
   return library;
 }
 
+/** Whether the page is to be dark, from now on: the colours of what is drawn come from it. */
+export const dark = matchMedia("(prefers-color-scheme: dark)");
+
 export class Charts {
   #span = "recent";
   #figures = CHARTS.map((chart) => new Figure(chart));
   #drawn = "";
-  #scheme = matchMedia("(prefers-color-scheme: dark)");
   #again = () => this.#redraw();
   #last = null;
 
@@ -85,7 +88,7 @@ export class Charts {
             h("label", {}, h("input", { type: "radio", name: "span", value, checked: value === this.#span, onchange: choose }), label)))),
       h("div", { class: "grid" }, this.#figures.map((figure) => figure.element)),
     );
-    this.#scheme.addEventListener("change", this.#again);
+    dark.addEventListener("change", this.#again);
   }
 
   async show(past, rollout) {
@@ -99,7 +102,7 @@ export class Charts {
   }
 
   close() {
-    this.#scheme.removeEventListener("change", this.#again);
+    dark.removeEventListener("change", this.#again);
     this.#figures.forEach((figure) => figure.close());
   }
 
@@ -206,7 +209,7 @@ function layout(chart, points, rollout) {
   const label = { y: 1, yref: "paper", xanchor: "left", yanchor: "top", showarrow: false, font: { size: 10, color: colour("quiet") } };
   return {
     ...frame(),
-    xaxis: { ...axis, type: "date", nticks: 5, showgrid: false, tickformat: tickFormat(points) },
+    xaxis: { ...axis, type: "date", nticks: 5, showgrid: false, tickformat: tickFormat(points), range: extent(points) },
     yaxis: { ...axis, range: range(chart, points), nticks: 5 },
     shapes: begun.map(({ at }) => ({ ...mark, type: "line", x0: at, x1: at })),
     annotations: apart(begun, points).map(({ at, position }) => ({ ...label, x: at, text: rollout.stages[position]?.name ?? "" })),
@@ -229,6 +232,14 @@ const frame = () => ({
   paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { family: "inherit", color: colour("text") },
   hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("line"), font: { color: colour("text"), size: 12 } },
 });
+
+/** From the first point to the last and a little beyond, in steps: between two of them no label moves. The library
+ * keeps the size of each text at each place that it ever had, which would fill the memory of a page that stays open. */
+function extent(points) {
+  const [first, last] = [points[0]?.at ?? 0, points.at(-1)?.at ?? 0];
+  const step = 2 ** Math.ceil(Math.log2(Math.max(last - first, STEPS) / STEPS));
+  return [Math.floor(first / step), Math.ceil(last / step)].map((steps) => new Date(steps * step * 1000));
+}
 
 /** As fine as the span asks for. */
 function tickFormat(points) {

@@ -1,7 +1,7 @@
 // One model: its rollout from the first copy to the last decision.
 
 import { Actions } from "./actions.js";
-import { Charts } from "./charts.js";
+import { Charts, dark } from "./charts.js";
 import { Disagreements } from "./disagreements.js";
 import { fill, h, section } from "./dom.js";
 import { duration, plural, timeToVerdict, words } from "./format.js";
@@ -66,7 +66,7 @@ export class ModelView {
     inView(this.#climb.place);
     fill(this.#gates.place, [rollout.gates, rollout.forecasts, rollout.false_alarm], () => gates(rollout));
     fill(this.#lanes.place, [rollout.lanes, rollout.agreement, losses(rollout)], () => lanes(rollout));
-    this.#outputs.show(rollout, matchMedia("(prefers-color-scheme: dark)").matches);
+    this.#outputs.show(rollout, dark.matches);
     this.#slices.show(rollout);
     this.#disagreements.show(rollout);
     await this.#past.take(rollout.id, points);
