@@ -24,6 +24,8 @@ HOT = (
     *("window", "windows"),
 )
 """The modules and packages of `proxy` that a request passes through."""
+_C_FLAGS = "-fno-semantic-interposition -fno-plt"
+"""Our functions are nobody else's to replace, so one may be put into another; and Python's are called without a detour."""
 _FUTURE = "from __future__ import annotations"
 
 
@@ -41,7 +43,9 @@ class CompileHook(BuildHookInterface[BuilderConfig]):
         sources = [file for place in places for file in (sorted(place.glob("*.py")) or [place.with_suffix(".py")])]
         for source in sources:
             source.write_text(prepared(source.read_text()))
-        subprocess.run([sys.executable, "-m", "mypyc", *map(str, sources)], cwd=workshop, check=True)
+        flags = f"{os.environ.get('CFLAGS', '')} {_C_FLAGS}".strip()
+        command = [sys.executable, "-m", "mypyc", *map(str, sources)]
+        subprocess.run(command, cwd=workshop, env={**os.environ, "CFLAGS": flags}, check=True)
         for module in workshop.rglob("*.so"):
             if "build" not in module.relative_to(workshop).parts:
                 build_data["force_include"][str(module)] = str(module.relative_to(workshop))
