@@ -21,6 +21,9 @@ _LONG = 32 * 1024
 _MOST_A_PAIR, _MOST_A_BYTE = 100e-6, 0.2e-6
 """Seconds that a pair may take in the loop: twice what the dearest do. What takes longer was held up by other
 processes, which is nothing to count; and a clock that leaves them out costs as much as the comparison."""
+_TO_SPARE = 0.2
+"""The share of its time that a worker has to spare before a long pair is handed over: the helper may have no core of
+its own, and on the worker's, with less to spare, requests would wait for it."""
 _ENCODING = b"content-encoding"
 
 
@@ -46,9 +49,9 @@ class Comparer:
     async def compare(self, pair: Pair, window: Window | None = None) -> Comparison:
         """What both answered is added to the window, if there is one, of a sample of the pairs."""
         reads = pair.champion.succeeded and pair.other.succeeded
-        if reads and not self._affords(pair.spec.cpu_bp / BASIS_POINTS):
-            return Comparison(skipped="cpu_budget")
         is_long = _is_long(pair)
+        if reads and (refusal := self._refusal(pair, is_long)):
+            return Comparison(skipped=refusal)
         counted = window is not None and wanted(window.agreement.compared, is_long)
         if is_long and reads and _takes_reading(pair, counted):
             found = await self.helper.look_at(pair, counted)
@@ -64,11 +67,17 @@ class Comparer:
             add_outputs(window.candidate_outputs, found.outputs[1])
         return found.comparison
 
-    def _affords(self, share: float) -> bool:
-        now = self._clock()
+    def _refusal(self, pair: Pair, is_long: bool) -> str:
+        """Why there is no time for a pair, "" where there is: told by its size alone, lest what is left out depend on
+        what it holds."""
+        now, share = self._clock(), pair.spec.cpu_bp / BASIS_POINTS
         if self._spare.due(now):
             self._spare.observe(now, self._busy())
-        return self._budget.allows(ceiling(share, self._spare.share), now)
+        if not self._budget.allows(ceiling(share, self._spare.share), now) or (
+            is_long and self._spare.share < _TO_SPARE
+        ):
+            return "cpu_budget"
+        return "helper_busy" if is_long and not self.helper.has_room_for(pair.size) else ""
 
 
 def _is_long(pair: Pair) -> bool:

@@ -44,9 +44,13 @@ class Helper:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
+    def has_room_for(self, size: int) -> bool:
+        """Whether a pair of so many bytes may wait."""
+        return not self._waiting or self._waiting + size <= MOST_WAITING
+
     async def look_at(self, pair: Pair, counted: bool) -> Found | str:
         """What was found; or why nothing was: "helper_busy", "helper_lost"."""
-        if self._waiting and self._waiting + pair.size > MOST_WAITING:
+        if not self.has_room_for(pair.size):
             return "helper_busy"
         self._waiting += pair.size
         try:

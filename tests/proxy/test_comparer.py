@@ -73,6 +73,25 @@ def test_a_worker_that_has_no_time_to_spare_compares_half_as_much() -> None:
     assert 0.4 < ratio < 0.6
 
 
+def test_a_worker_that_has_no_time_to_spare_hands_no_pair_over() -> None:
+    clock = Clock(0.05)
+    found = compare([pair(), pair(encoding=b"br"), pair()] * 2, clock=clock, busy=lambda: 0.9 * clock.now)
+    assert [one.skipped for one in found][3:] == ["", "cpu_budget", ""], "once a stretch has told how busy it is"
+
+
+def test_a_busy_helper_passes_over_equal_pairs_as_well() -> None:
+    """Or pairs that differ would be missing more often than those that agree."""
+    long, differing = pair(rows=5_000), pair(rows=5_000)
+    equal = Pair(long.champion, long.champion, long.spec)
+
+    async def comparing() -> list[str]:
+        made = Comparer(asyncio.get_running_loop())
+        made.helper.has_room_for = lambda size: False  # type: ignore[method-assign]
+        return [(await made.compare(one, Window())).skipped for one in (equal, differing)]
+
+    assert asyncio.run(comparing()) == ["helper_busy"] * 2
+
+
 def test_the_helpers_time_is_counted_as_the_workers_own() -> None:
     found = compare([pair(encoding=b"gzip")] * 3, lambda *_: Found(Comparison(rows=1), None, 0.3))
     assert [one.skipped for one in found] == ["", "cpu_budget", "cpu_budget"]
