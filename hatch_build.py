@@ -25,7 +25,7 @@ HOT = (
 )
 """The modules and packages of `proxy` that a request passes through."""
 _C_FLAGS = "-fno-semantic-interposition -fno-plt"
-"""Our functions are nobody else's to replace, so one may be put into another; and Python's are called without a detour."""
+"""Nobody else replaces our functions, so one may be put into another; and Python's are called without a detour."""
 _FUTURE = "from __future__ import annotations"
 
 
