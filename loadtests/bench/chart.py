@@ -60,7 +60,7 @@ def _bars(axes: Axes, result: Result, measure: str) -> None:
 
 
 def _is_paced(result: Result) -> bool:
-    return all(run.case.paced for run in result.runs)
+    return all(run.case.pace for run in result.runs)
 
 
 def _cost_lines(axes: Axes, results: Sequence[Result]) -> None:

@@ -103,7 +103,7 @@ def cost_by_body(results: Sequence[Result]) -> dict[str, dict[int, float]]:
 
 
 def _is_of_bodies(result: Result) -> bool:
-    return all(case.connections == 32 and case.models == 1 and not case.paced for case in result.scenario.cases)
+    return all(case.connections == 32 and case.models == 1 and not case.pace for case in result.scenario.cases)
 
 
 def _size(body: int) -> str:

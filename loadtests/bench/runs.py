@@ -61,14 +61,14 @@ class Bench:
 
     def run(self, case: Case) -> Run:
         """Raises BenchError where the run cannot be made."""
-        rate = self._capacity(case) / 2 if case.paced else None
+        rate = self._capacity(case) * case.pace if case.pace else None
         with TemporaryDirectory(prefix="penstock-bench-") as folder, self._staged(case, Path(folder)) as stage:
             return stage.run(rate, self._seconds)
 
     def _capacity(self, case: Case) -> float:
         """Requests a second of the same case at full load, with a healthy candidate."""
         contender = case.at_the_pace_of or case.contender
-        full = replace(case, contender=contender, candidate="healthy", paced=False, at_the_pace_of="")
+        full = replace(case, contender=contender, candidate="healthy", pace=None, at_the_pace_of="")
         if full not in self._capacities:
             self._capacities[full] = self.run(full).load.requests_per_second
         return self._capacities[full]
