@@ -34,6 +34,7 @@ PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 MEBIBYTE = 2**20
 LOOK_EVERY = 10.0
 SETTLE = 5.0
+TELL_EVERY = 300.0
 FULL_AFTER = 720.0
 """Seconds until a page has all the points that it draws at once: the last ten minutes, and some to settle."""
 
@@ -113,7 +114,7 @@ class Scales:
 
     def watched(self, seconds: float) -> Stretch:
         self._browser.tell_page("Page.navigate", url=self._address)
-        return self._weigh(seconds, lambda at: (self._look(at),))
+        return self._weigh(seconds, lambda at: (_told(self._look(at)),))
 
     def _weigh(self, seconds: float, look: Callable[[float], tuple[Look, ...]]) -> Stretch:
         time.sleep(SETTLE)
@@ -138,6 +139,13 @@ class Scales:
         """The process that draws the page; it may be another after each address."""
         processes = self._browser.ask("SystemInfo.getProcessInfo")["processInfo"]
         return max((int(each["id"]) for each in processes if each["type"] == "renderer"), key=resident)
+
+
+def _told(look: Look) -> Look:
+    """An hour is long: what was seen is printed at times."""
+    if look.at % TELL_EVERY < (look.at - LOOK_EVERY) % TELL_EVERY:
+        print(f"{look.at / 60:.0f} min: heap {look.heap:.1f} MiB, process {look.resident:.0f} MiB", flush=True)
+    return look
 
 
 def cpu_seconds(pid: int) -> float:
