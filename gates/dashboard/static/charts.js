@@ -235,7 +235,7 @@ const frame = () => ({
 
 /** From the first point to the last and a little beyond, in steps: between two of them no label moves. The library
  * keeps the size of each text at each place that it ever had, which would fill the memory of a page that stays open. */
-function extent(points) {
+export function extent(points) {
   const [first, last] = [points[0]?.at ?? 0, points.at(-1)?.at ?? 0];
   const step = 2 ** Math.ceil(Math.log2(Math.max(last - first, STEPS) / STEPS));
   return [Math.floor(first / step), Math.ceil(last / step)].map((steps) => new Date(steps * step * 1000));

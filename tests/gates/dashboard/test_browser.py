@@ -84,6 +84,19 @@ def test_charts_come_though_their_library_did_not_load_at_first(open_page: Open)
     watched.complaints.clear()  # the browser notes what did not load
 
 
+def test_the_axis_of_time_stands_still_for_a_while(open_page: Open) -> None:
+    """Or the library would remember each label at each place: 3 MiB an hour."""
+    looked_at = """async () => {
+        const { extent } = await import("./dashboard/charts.js");
+        const minutes = (last) => Array.from({ length: 300 }, (_, at) => ({ at: last - 2 * (299 - at) }));
+        return Array.from({ length: 150 }, (_, look) => 1e9 + 2 * look)
+            .map((last) => [last, ...extent(minutes(last)).map((edge) => edge / 1000)]);
+    }"""
+    looks = open_page().page.evaluate(looked_at)
+    assert all(first <= last - 598 and last <= end <= last + 64 for last, first, end in looks)
+    assert len({(first, end) for _, first, end in looks}) <= 20, "of 150 in five minutes"
+
+
 def test_an_answer_that_comes_late_closes_no_other_dialog(open_page: Open) -> None:
     page, held = open_page(HERE).page, list[Route]()
 
