@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
@@ -22,9 +23,10 @@ _TAIL_LINES = 15  # of the log, quoted when a server dies
 # Runs `mlflow` as `python -m mlflow` would, on a leash: nothing is ever written to its standard input, whose other end
 # only our process holds, so that reading it returns when our process is gone, however it went (kill -9 included).
 _ON_A_LEASH = """
-import os, runpy, signal, threading
+import os, runpy, shutil, signal, threading
 def end_with_parent():
     os.read(0, 1)
+    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 threading.Thread(target=end_with_parent, daemon=True).start()
 runpy.run_module("mlflow", run_name="__main__", alter_sys=True)
@@ -63,6 +65,7 @@ class ModelServer:
         self._log = log
         self._access_log = access_log
         self._process: subprocess.Popen[bytes] | None = None
+        self._scratch: TemporaryDirectory[str] | None = None
 
     @property
     def url(self) -> str:
@@ -74,6 +77,7 @@ class ModelServer:
         if self._process is not None:
             raise RuntimeError(f"{self} was started before; stop it first")
         self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._scratch = _scratch()
         serve = ["models", "serve", "-m", f"models:/{self.model}/{self.version}", "--env-manager", "local"]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -81,7 +85,7 @@ class ModelServer:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(self._tracking_uri, self._access_log),
+                env=_environment(self._tracking_uri, self._scratch.name, self._access_log),
                 start_new_session=True,
             )
 
@@ -115,6 +119,8 @@ class ModelServer:
             process.wait()
             if process.stdin is not None:
                 process.stdin.close()
+            if self._scratch is not None:
+                self._scratch.cleanup()
 
     @property
     def pid(self) -> int:
@@ -164,17 +170,18 @@ def time_loading(model: str, version: str, *, tracking_uri: str, timeout: float 
 
     Raises ModelServerError."""
     name = f"loading {model} {version}"
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-c", _LOADING, f"models:/{model}/{version}"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env=_environment(tracking_uri, access_log=False),
-        )
-    except subprocess.TimeoutExpired:
-        raise ModelServerError(f"{name} has not ended after {timeout:g} s") from None
+    with _scratch() as folder:
+        try:
+            ended = subprocess.run(
+                [sys.executable, "-c", _LOADING, f"models:/{model}/{version}"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                env=_environment(tracking_uri, folder),
+            )
+        except subprocess.TimeoutExpired:
+            raise ModelServerError(f"{name} has not ended after {timeout:g} s") from None
     if ended.returncode:
         tail = "\n".join(f"  {line}" for line in ended.stderr.splitlines()[-_TAIL_LINES:])
         raise ModelServerError(f"{name} ended with exit code {ended.returncode}:\n{tail}")
@@ -188,11 +195,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _environment(tracking_uri: str, access_log: bool) -> dict[str, str]:
+def _scratch() -> TemporaryDirectory[str]:
+    """A folder for what MLflow makes in passing: it copies the files of a registry elsewhere, and leaves them there."""
+    return TemporaryDirectory(prefix="penstock-mlflow-", ignore_cleanup_errors=True)
+
+
+def _environment(tracking_uri: str, scratch: str, access_log: bool = False) -> dict[str, str]:
     """Ours, with this interpreter's folder first on PATH, for MLflow starts a bare `uvicorn`."""
     defaults = {"UVICORN_ACCESS_LOG": str(access_log).lower(), "MLFLOW_DISABLE_TELEMETRY": "true"}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return defaults | os.environ | {"PATH": path, "MLFLOW_TRACKING_URI": tracking_uri, "PYTHONUNBUFFERED": "1"}
+    return (
+        defaults
+        | os.environ
+        | {"PATH": path, "MLFLOW_TRACKING_URI": tracking_uri, "TMPDIR": scratch, "PYTHONUNBUFFERED": "1"}
+    )
 
 
 def _end_workers(leader: int, grace: float) -> None:

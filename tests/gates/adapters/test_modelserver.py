@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from gates.adapters.mlflowstore import connect
-from gates.adapters.modelserver import ModelServer, ModelServerError, free_port
+from gates.adapters.modelserver import ModelServer, ModelServerError, free_port, time_loading
+from tests.registry import MlflowServer
 
 MODEL = "sleeper"
 SLEEPER = """
@@ -143,6 +146,22 @@ def test_a_server_that_is_too_slow_is_stopped_while_it_starts(tracking_uri: str,
     assert [entry for entry in started if entry.exists()] == []
 
 
+def test_what_a_registry_elsewhere_has_sent_is_gone_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is where the version is none that can be loaded."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with MlflowServer(tmp_path) as registry:
+        version = registry.register("broken")
+        monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+        monkeypatch.setenv("TMPDIR", str(scratch))
+        with pytest.raises(ModelServerError, match="ended with exit code"):
+            time_loading("broken", version, tracking_uri=registry.url)
+        server = ModelServer("broken", version, tracking_uri=registry.url, log=tmp_path / "server.log")
+        with server, pytest.raises(ModelServerError, match="died"):
+            server.wait_ready()
+    assert list(scratch.iterdir()) == []
+
+
 def test_it_cannot_be_started_twice_or_awaited_before(tracking_uri: str, tmp_path: Path) -> None:
     server = ModelServer(MODEL, "1", tracking_uri=tracking_uri, log=tmp_path / "server.log")
     with pytest.raises(RuntimeError, match="has not been started"):
@@ -153,10 +172,15 @@ def test_it_cannot_be_started_twice_or_awaited_before(tracking_uri: str, tmp_pat
 
 def test_it_ends_with_its_parent_even_when_that_is_killed(tracking_uri: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PARENT, tracking_uri, str(tmp_path / "server.log")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         port = int(parent.stdout.readline())
         wait_for_processes(port, 2)  # MLflow's command line and its uvicorn
+        assert len(list(scratch.iterdir())) == 1
         parent.kill()
     wait_for_processes(port, 0)
     assert_free(port)
+    assert list(scratch.iterdir()) == []
