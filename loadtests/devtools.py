@@ -34,7 +34,12 @@ class Chromium:
 
         command = [program, *FLAGS, "--remote-debugging-pipe", f"--user-data-dir={self._folder.name}", "about:blank"]
         self._process = subprocess.Popen(
-            command, pass_fds=(3, 4), preexec_fn=arrange, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            pass_fds=(3, 4),
+            preexec_fn=arrange,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": self._folder.name},  # it leaves what it makes there
         )
         os.close(theirs_in)
         os.close(theirs_out)

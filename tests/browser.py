@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -25,8 +27,10 @@ def program() -> str | None:
 
 @contextmanager
 def chromium(path: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=FLAGS) as browser:
-        yield browser
+    with TemporaryDirectory(ignore_cleanup_errors=True) as scratch, sync_playwright() as playwright:
+        environment: dict[str, str | float | bool] = {**os.environ, "TMPDIR": scratch}  # it leaves what it makes there
+        with playwright.chromium.launch(executable_path=path, args=FLAGS, env=environment) as browser:
+            yield browser
 
 
 class Watched:
