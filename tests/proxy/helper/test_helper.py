@@ -177,5 +177,6 @@ def test_the_worker_goes_first() -> None:
         await helper.look_at(pair(), False)
         assert helper.pid is not None
         eventually(lambda: os.getpriority(os.PRIO_PROCESS, helper.pid or 0) == 19)
+        eventually(lambda: os.sched_getscheduler(helper.pid or 0) == os.SCHED_IDLE)
 
     run(scenario)
