@@ -1,11 +1,11 @@
-"""Holds copies back while they may hurt: while the worker's loop lags, or a champion answers slower than usual."""
+"""Holds copies back while they may hurt: while the worker's loop lags, or a champion answers slower than by itself."""
 
 from __future__ import annotations
 
 import asyncio
 from time import monotonic
 
-from proxy.throttle import Lag, Pace, Valve
+from proxy.throttle import FIRST_REST, REST, Lag, Pace, Valve
 
 BEAT = 0.05
 """Seconds between two looks at the loop."""
@@ -29,27 +29,42 @@ class Brake:
         """Whether the loop is looked at: as long as there is something to mirror."""
         return self._heart is not None
 
-    def reason(self, model: str, champion_took: float | None) -> str:
-        """Why this copy had better not be sent, "" where nothing speaks against it. `champion_took` is the time to the
-        head of the champion's answer, in seconds, where the champion answered."""
+    def observe(self, model: str, seconds: float) -> None:
+        """Take in the time to the head of an answer of the champion's, whether the request is copied or not."""
+        if not self.on:
+            return
+        now = monotonic()
+        pace, valve = self._champion(model, now)
+        if pace.observe(seconds, now):
+            valve.adjust(pace.slow, REST)
+            if pace.usual is None:
+                valve.rest(FIRST_REST)
+
+    def reason(self, model: str) -> str:
+        """Why this copy had better not be sent, "" where nothing speaks against it."""
         if not self.on:
             return ""
         self._asked = True
+        now = monotonic()
         if self._heart is None:
-            self._heart = self._loop.call_later(BEAT, self._beat, monotonic() + BEAT)
-        known = self.champions.get(model)
-        if known is None:
-            known = self.champions[model] = Pace(monotonic()), Valve()
-        pace, valve = known
-        if champion_took is not None and pace.observe(champion_took, monotonic()):
-            valve.adjust(pace.slow)
+            self._heart = self._loop.call_later(BEAT, self._beat, now + BEAT)
         if not self._valve.lets_through():
             return "loop_lag"
-        return "" if valve.lets_through() else "champion_slow"
+        pace, valve = self._champion(model, now)
+        if not (valve.lets_through() or pace.stale(now)):
+            return "champion_slow"
+        pace.copied()
+        return ""
 
     def stop(self) -> None:
         if self._heart is not None:
             self._heart.cancel()
+
+    def _champion(self, model: str, now: float) -> tuple[Pace, Valve]:
+        known = self.champions.get(model)
+        if known is None:
+            known = self.champions[model] = Pace(now), Valve()
+        return known
 
     def _beat(self, due: float) -> None:
         self._lag.observe(monotonic() - due)

@@ -38,7 +38,7 @@ class Comparer:
         busy: Callable[[], float] = thread_time,
     ) -> None:
         self._clock = clock
-        self._busy = busy
+        self.busy = busy
         self._spare = SpareTime()
         self.helper = Helper(loop)
         self._budget = CpuBudget()
@@ -72,7 +72,7 @@ class Comparer:
         what it holds."""
         now, share = self._clock(), pair.spec.cpu_bp / BASIS_POINTS
         if self._spare.due(now):
-            self._spare.observe(now, self._busy())
+            self._spare.observe(now, self.busy())
         if not self._budget.allows(ceiling(share, self._spare.share), now) or (
             is_long and self._spare.share < _TO_SPARE
         ):

@@ -99,19 +99,19 @@ class DataPlane:
         except (UpstreamFailed, AnswerCut) as error:
             error.request_id = request.id.decode("latin-1")
             if request.assignment.variant == "champion":
-                self._copy(request, FAILED, None)  # what only the candidate can answer speaks for it
+                self._copy(request, FAILED)  # what only the candidate can answer speaks for it
             raise
         if begun.variant == request.assignment.variant:
-            self._copy(request, answer, begun.first_byte)
+            self._copy(request, answer)
         elif begun.instead_of is not None:
             failure = begun.instead_of
             self._mirror.record(request, "champion", answer, failure.answer, Comparison(candidate_failure=failure.code))
 
-    def _copy(self, request: RoutedRequest, answer: Answer, first_byte: float | None) -> None:
+    def _copy(self, request: RoutedRequest, answer: Answer) -> None:
         if request.copied and request.rest is not None:
             self._mirror.pass_over(request.route, "body_too_large")
         elif request.copied:
-            self._mirror.offer(Copy(request, answer, first_byte))
+            self._mirror.offer(Copy(request, answer))
 
     async def _read(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> RoutedRequest:
         snapshot = self._holder.current
@@ -218,7 +218,10 @@ class DataPlane:
             _raise_refusal(request, failure)
             self._lane(request, variant).observe_failure(failure.code, monotonic() - start)
             raise
-        return _Begun(response, variant, target, start, monotonic() - start)
+        first_byte = monotonic() - start
+        if variant == "champion" and request.rest is None:  # else the client's upload is in it
+            self._mirror.brake.observe(request.route.model, first_byte)
+        return _Begun(response, variant, target, start, first_byte)
 
     async def _relay(self, request: RoutedRequest, begun: _Begun, send: ASGISendCallable) -> Answer:
         """Stream the answer to the client, and keep up to `agreement.max_body` bytes of it for the comparison.

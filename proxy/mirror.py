@@ -31,15 +31,14 @@ _SHADOW_LANE: dict[Variant, Lane] = {"champion": "champion_shadow", "candidate":
 
 
 class Copy:
-    """One request to repeat, and the answer that its client got, whose head came after `first_byte` seconds, if one
-    came. `shadowed` is the variant that is to repeat it, which counts in `lane`."""
+    """One request to repeat, and the answer that its client got. `shadowed` is the variant that is to repeat it, which
+    counts in `lane`."""
 
-    __slots__ = ("first_byte", "lane", "request", "route", "served", "shadowed")
+    __slots__ = ("lane", "request", "route", "served", "shadowed")
 
-    def __init__(self, request: RoutedRequest, served: Answer, first_byte: float | None) -> None:
+    def __init__(self, request: RoutedRequest, served: Answer) -> None:
         self.request: Final = request
         self.served: Final = served
-        self.first_byte: Final = first_byte
         self.route: Final = request.route
         self.shadowed: Final = request.assignment.shadow_variant
         self.lane: Final = _SHADOW_LANE[self.shadowed]
@@ -64,7 +63,7 @@ class Mirror:
         self._under_way: set[Strand] = set()
         self._emptied = asyncio.Event()
         self.brake = Brake(self._loop)
-        self._comparer = Comparer(self._loop)
+        self.comparer = Comparer(self._loop)
 
     def pass_over(self, route: ModelRoute, reason: str) -> None:
         """Count a request that would have been copied, had it been one that can be."""
@@ -84,7 +83,6 @@ class Mirror:
         if load is None:
             load = self._loads[copy.route.model] = _Load()
         size = len(copy.request.body) + len(copy.served.body or b"")
-        took = copy.first_byte if copy.request.assignment.variant == "champion" else None
         if load.copies >= policy.max_in_flight:
             tally.drop("in_flight")
         elif load.bytes + size > policy.max_bytes:
@@ -92,7 +90,7 @@ class Mirror:
         elif self._upstreams.none_is_well(copy.lane, shadow.origins):
             tally.drop("ejected")
             self._miss(copy)
-        elif reason := self.brake.reason(copy.route.model, took):
+        elif reason := self.brake.reason(copy.route.model):
             tally.drop(reason)
         else:
             tally.sent += 1
@@ -123,7 +121,7 @@ class Mirror:
         for strand in list(self._under_way):
             strand.cancel()
         self.brake.stop()
-        self._comparer.stop()
+        self.comparer.stop()
 
     async def _send(self, copy: Copy, shadow: Target, load: _Load, size: int) -> None:
         try:
@@ -146,7 +144,7 @@ class Mirror:
             self.record(copy.request, "champion", copy.served, NO_ANSWER, Comparison(candidate_failure=failure))
 
     async def _compare(self, copy: Copy, champion: Answer, candidate: Answer) -> None:
-        comparison = await self._comparer.compare(_pair(copy, champion, candidate), self._window(copy))
+        comparison = await self.comparer.compare(_pair(copy, champion, candidate), self._window(copy))
         judge(self._window(copy), copy, candidate, comparison)  # once more: it changes now
         self.record(copy.request, copy.request.assignment.variant, champion, candidate, comparison)
 
@@ -164,7 +162,7 @@ class Mirror:
         """Ask the champion once more, and count how it differs from itself: the noise in every comparison with it."""
         again = await self._exchange(copy, copy.route.champion, "champion_shadow")
         if not isinstance(again, str):
-            comparison = await self._comparer.compare(_pair(copy, champion, again))
+            comparison = await self.comparer.compare(_pair(copy, champion, again))
             self._window(copy).noise.observe(comparison)
 
     async def _exchange(self, copy: Copy, target: Target, lane: Lane) -> Answer | str:

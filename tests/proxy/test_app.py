@@ -299,7 +299,8 @@ def test_sigterm_answers_what_is_under_way_and_pushes_the_last_windows(
         assert worker.wait() == 0
     window = control.window("m")
     assert window.champion.answers == len(champion.seen) == answered + 3
-    assert window.agreement.compared == window.shadow.offered == answered + 3
+    assert window.shadow.offered == answered + 3
+    assert window.agreement.compared == window.shadow.sent > 0
 
 
 def test_an_idle_client_may_still_ask_once_while_the_worker_drains(
