@@ -17,7 +17,8 @@ from loadtests.bench.scenarios import Case
 from loadtests.bench.upstreams import ailing, requests_seen, serving
 from proxy.window import Window
 
-WARM_UP_SECONDS = 1
+# Long enough for Penstock's look at a champion without copies to be over, too.
+WARM_UP_SECONDS = 3
 # Long enough for the copies under way to end, and for a worker's next push.
 _SETTLE_SECONDS = 0.6
 
