@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gates.counts import Counts, counts_of, latencies, seen_by, too_few_copies, too_little_covered
+from gates.counts import Counts, counts_of, latencies, partial, seen_by, too_few_copies, too_little_covered
 from gates.evidence import (
     RateWatch,
     RatioWatch,
@@ -124,8 +124,7 @@ def judge_one(gate: Gate, watch: GateWatch, window: Window, alarm_alpha: float, 
     seen = counts_of(gate, window)
     to_fail = evidence_to_fail(gate, watch, window) / threshold(alarm_alpha)
     to_pass = evidence_to_pass(gate, watch, window) / threshold(pass_alpha)
-    partial = too_little_covered(gate, window) or too_few_copies(gate, window)
-    enough = seen.possibly.trials >= gate.min_requests and not partial
+    enough = seen.possibly.trials >= gate.min_requests and not partial(gate, window)
     verdict = Verdict.FAIL if to_fail >= 1 else Verdict.PASS if to_pass >= 1 and enough else Verdict.INSUFFICIENT
     if seen.possibly.trials < gate.min_requests:
         to_pass = min(to_pass, seen.possibly.trials / gate.min_requests)

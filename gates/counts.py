@@ -48,6 +48,11 @@ def seen_by(gate: Gate, window: Window) -> Window:
     return window if gate.per == "request" else window.firsts or Window()
 
 
+def partial(gate: Gate, window: Window) -> bool:
+    """Whether the gate may not pass by what it sees, as that is too small a part of what there was to see."""
+    return too_little_covered(gate, window) or too_few_copies(gate, window)
+
+
 def too_little_covered(gate: Gate, window: Window) -> bool:
     """Whether so few of the pairs were compared that those few may not stand for the rest."""
     covered = seen_by(gate, window).agreement.coverage

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gates.checks import GateWatch, judge_one
-from gates.counts import counts_of, latencies
+from gates.counts import counts_of, latencies, partial
 from gates.evidence import (
     RateWatch,
     log_evidence_no_slower,
@@ -54,7 +54,8 @@ def forecast(
         return Forecast(gate.name, now.verdict, 0, 0.0)
     if not now.observations or not counts_of(gate, window).possibly.trials:
         return Forecast(gate.name, Verdict.INSUFFICIENT, None, None)
-    to_fail, to_pass = _to_fail(gate, watch, window, alarm_alpha), _to_pass(gate, watch, window, pass_alpha)
+    to_fail = _to_fail(gate, watch, window, alarm_alpha)
+    to_pass = None if partial(gate, window) else _to_pass(gate, watch, window, pass_alpha)
     if to_pass is not None:
         to_pass = max(to_pass, gate.min_requests - now.observations)
     if to_fail is not None and (to_pass is None or to_fail < to_pass):

@@ -85,6 +85,18 @@ def test_nothing_seen_is_nothing_forecast(gate: Gate) -> None:
     assert (told.verdict, told.requests, told.seconds) == (Verdict.INSUFFICIENT, None, None)
 
 
+def test_where_most_copies_are_dropped_no_pass_is_in_sight() -> None:
+    window, gate = Window(), replace(ERRORS, limit=0.05)
+    for _ in range(2000):
+        window.candidate_shadow.observe(200, 0.01)
+    window.shadow.offered, window.shadow.sent = 2500, 2000
+    watch = GateWatch.fresh(gate).looked(gate, window)
+    assert forecast(gate, watch, window, 10.0, ALARM, PASS).verdict is Verdict.PASS
+    window.shadow.offered, window.shadow.dropped = 4500, {"champion_slow": 2500}
+    found = forecast(gate, watch, window, 10.0, ALARM, PASS)
+    assert (found.verdict, found.requests) == (Verdict.INSUFFICIENT, None)
+
+
 def test_what_is_decided_is_there() -> None:
     seen = block(60)
     told = forecast(ERRORS, GateWatch.fresh(ERRORS).looked(ERRORS, seen), seen, 10.0, ALARM, PASS)
