@@ -50,6 +50,7 @@ ANYONE: None = None
 """No token is asked: probes, which tell nothing, and what a browser needs in order to log in."""
 READ: Roles = frozenset(Role)
 PEOPLE: Roles = frozenset(Role) - {Role.SERVICE_ACCOUNT}
+# To what is known to serve well; a rollback to a version that has not served before asks for RELEASE.
 RETREAT: Roles = frozenset({Role.ML_ENGINEER, Role.OPERATOR, Role.RELEASE_MANAGER, Role.ADMIN})
 START: Roles = frozenset({Role.ML_ENGINEER, Role.RELEASE_MANAGER, Role.ADMIN})
 RESUME: Roles = frozenset({Role.OPERATOR, Role.RELEASE_MANAGER, Role.ADMIN})

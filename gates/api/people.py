@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 
+from gates.access import RELEASE
 from gates.api.operations import Call, Name, Operation, Reason
 from gates.api.refusals import Refusal
 from gates.controller.controller import Controller
@@ -29,7 +30,7 @@ class Wish(msgspec.Struct, forbid_unknown_fields=True):
 
 class Back(Wish, forbid_unknown_fields=True):
     """The body of a rollback. With `to`, another version serves from now on: "previous", "fallback", or a version that
-    has servers; a rollout that is under way ends."""
+    has servers, which whoever may not promote takes from those two alone; a rollout that is under way ends."""
 
     to: Name = ""
 
@@ -162,7 +163,8 @@ class People:
             remedy = 'send {"reason": "..."}: whoever reads the history will want to know'
             raise Refusal(422, "reason_missing", "a rollback needs a reason", remedy)
         if event is Event.ROLL_BACK and call.body.to:
-            await self._controller.revert(call.model, call.body.to, call.caller, call.body.reason)
+            served = not call.identity.roles & RELEASE  # to let in what has not served before is a release
+            await self._controller.revert(call.model, call.body.to, call.caller, call.body.reason, served)
             return self._controller.queries.model_status(call.model)
         command = Command(event, call.caller, call.body.reason)
         if event is Event.PROMOTE:

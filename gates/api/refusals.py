@@ -12,9 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gates.access import RELEASE
 from gates.controller.controller import UnknownModel
 from gates.controller.people import NoGo
-from gates.controller.revert import NoSuchPast
+from gates.controller.revert import NoSuchPast, Unserved
 from gates.controller.routes import Unroutable
 from gates.controller.steering import AlreadyChampion, CoolingDown
 from gates.phases import IllegalEvent
@@ -81,6 +82,7 @@ HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     AlreadyChampion: _handler(409, "already_champion", "name another version"),
     NoGo: _handler(409, "no_go", "mend it, or go on against the gates with an override and a reason"),
     NoSuchPast: _handler(409, "no_such_past"),
+    Unserved: _handler(403, "forbidden", f"roles that may let it serve all the same: {', '.join(sorted(RELEASE))}"),
     CoolingDown: _handler(409, "cooling_down", "wait, or start it all the same: --override, `override` in the API"),
     IllegalEvent: _handler(409, "illegal_event", "once a rollout has ended, another can be started"),
     Unsound: _handler(422, "bad_configuration", "mend the files; the last good configuration stays in force"),

@@ -114,7 +114,7 @@ def rollback(
     """Give all traffic back to the champion, and end the rollout.
 
     With --to, another version serves from now on, whatever is under way: the one before the champion (previous), the
-    one before that (fallback), or any that has servers.
+    one before that (fallback), or any that has servers; one that has not served before takes the right to promote.
 
     \b
       penstock rollback fraud_detector --reason "support reports odd scores"

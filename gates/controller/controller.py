@@ -186,13 +186,14 @@ class Controller:
         self._model(model)
         return await self._steering.command(model, command)
 
-    async def revert(self, model: str, to: str, by: str, reason: str) -> None:
-        """Let another version serve at once: the "previous" one, the "fallback", or a version that has servers.
+    async def revert(self, model: str, to: str, by: str, reason: str, served: bool = False) -> None:
+        """Let another version serve at once: the "previous" one, the "fallback", or a version that has servers; where
+        it has to have `served`, none but those two, and not while it is on trial.
 
-        A rollout that is under way ends. Raises UnknownModel, NoSuchPast, AlreadyChampion, Unroutable, RegistryError
-        and StoreError."""
+        A rollout that is under way ends. Raises UnknownModel, NoSuchPast, Unserved, AlreadyChampion, Unroutable,
+        RegistryError and StoreError."""
         self._model(model)
-        await self._steering.revert(model, to, by, reason)
+        await self._steering.revert(model, to, by, reason, served)
 
     def on_pins_moved(self, tell: Callable[[Iterable[Serving]], object]) -> None:
         """Call `tell` whenever another version serves a model; it must not block."""

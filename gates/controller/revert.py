@@ -12,6 +12,7 @@ from gates.controller.routes import snapshot_of
 from gates.controller.standing import Standing
 from gates.decision import Decision
 from gates.ports import RolloutFacts
+from gates.rollout import Rollout
 from gates.settings import Settings
 from gates.state import AuditRow, Commit, Serving
 from proxy.snapshot import Phase
@@ -22,6 +23,10 @@ PREVIOUS, FALLBACK = "previous", "fallback"
 
 class NoSuchPast(Exception):
     """The model has served by no such version before, as far as is known."""
+
+
+class Unserved(Exception):
+    """The version has not served before, as far as is known, or is on trial: letting it serve is a release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,15 @@ def target_of(serving: Serving, to: str) -> str:
         known = ", ".join(v for v in (serving.previous, serving.fallback) if v) or "none"
         raise NoSuchPast(f"{serving.model} has no {to} version on record; known: {known}. Name a version: --to VERSION")
     return version
+
+
+def require_served(serving: Serving, rollout: Rollout | None, version: str) -> None:
+    """Raises Unserved where going to the version is no way back: nobody is let past the gates by it."""
+    if rollout is not None and rollout.carrying and rollout.candidate == version:
+        raise Unserved(f"{serving.model}: version {version} is on trial, and not let in by a rollback")
+    if version not in (serving.previous, serving.fallback):
+        known = ", ".join(v for v in (serving.previous, serving.fallback) if v) or "none"
+        raise Unserved(f"{serving.model}: version {version} is none of those that served before: {known}")
 
 
 def revert(

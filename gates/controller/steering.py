@@ -14,7 +14,7 @@ from gates.controller.book import Book
 from gates.controller.observer import Observer
 from gates.controller.publication import Publication
 from gates.controller.record import Inputs, commit_of, decode_inputs
-from gates.controller.revert import revert, target_of
+from gates.controller.revert import require_served, revert, target_of
 from gates.controller.standing import Standing
 from gates.controller.watch import Watch
 from gates.decision import Command, Decision
@@ -125,11 +125,12 @@ class Steering:
         Raises IllegalEvent, AlreadyChampion, CoolingDown, Unroutable, RegistryError and StoreError."""
         return await self._one_at_a_time(lambda: self._begin(model, rollout, candidate, by, reason, override))
 
-    async def revert(self, model: str, to: str, by: str, reason: str) -> None:
-        """Let the version that `to` means serve, and end the rollout that is under way.
+    async def revert(self, model: str, to: str, by: str, reason: str, served: bool = False) -> None:
+        """Let the version that `to` means serve, and end the rollout that is under way; where it has to have `served`,
+        none but those that did before.
 
-        Raises NoSuchPast, AlreadyChampion, Unroutable, RegistryError and StoreError."""
-        await self._one_at_a_time(lambda: self._revert(model, to, by, reason))
+        Raises NoSuchPast, Unserved, AlreadyChampion, Unroutable, RegistryError and StoreError."""
+        await self._one_at_a_time(lambda: self._revert(model, to, by, reason, served))
 
     def preview(self, settings: Settings, versions: reconcile.Versions) -> list[tuple[str, str, str]]:
         """What `configure` would change: model, event, reason. Raises Unroutable."""
@@ -156,15 +157,17 @@ class Steering:
             raise IllegalEvent(Phase.IDLE, command.event)
         return await self._decided(self._inputs(watch, command))
 
-    async def _revert(self, model: str, to: str, by: str, reason: str) -> None:
+    async def _revert(self, model: str, to: str, by: str, reason: str, served: bool) -> None:
         serving = self.standing.servings.get(model)
         if serving is None:
             raise RegistryError(f"{model}: the registry has not told yet which version serves")
         version = target_of(serving, to)
         if version == serving.version:
             raise AlreadyChampion(f"{model}: version {version} serves already")
-        self.observer.observe()
         rollout, ending = self.standing.rollouts.get(model), None
+        if served:
+            require_served(serving, rollout, version)
+        self.observer.observe()
         if rollout is not None and rollout.carrying:
             inputs = self._inputs(self.observer.watches[model], Command(Event.ROLL_BACK, by, reason))
             decision = inputs.decide()

@@ -14,7 +14,9 @@ from gates.access import MATRIX, Role
 from gates.adapters.tokens import hash_of, make
 from gates.api import create_app, workers
 from gates.api.guard import COOKIE, SESSION_SECONDS
+from gates.phases import Event
 from gates.settings.access import AccessSettings, TokenSettings
+from proxy.snapshot import Phase
 from tests.control import MODEL, Desk, in_loop, settings_of
 from tests.fakes import FakeClock
 
@@ -81,6 +83,57 @@ async def test_every_route_by_every_bearer(route: str) -> None:
                 assert code(await ask(client, route, headers)) == (403, "forbidden"), told
             elif route not in ENDLESS:
                 assert (await ask(client, route, headers)).status_code not in (401, 403), told
+
+
+BACK = f"/api/models/{MODEL}/rollout/rollback"
+TAKES_BACK = ("ml_engineer", "operator")
+"""The roles that may end a rollout, and may let no version serve that has not served before."""
+RELEASES = ("release_manager", "admin")
+
+
+async def back_to(client: httpx2.AsyncClient, version: str, role: str) -> httpx2.Response:
+    return await client.post(BACK, json={"to": version, "reason": "r"}, headers=bearer(TOKENS[role]))
+
+
+class TestARollbackToAVersion:
+    """It ends with another version at 100 %: for one that has not served yet, that is a release, past every gate."""
+
+    @pytest.mark.parametrize("role", TAKES_BACK)
+    @pytest.mark.parametrize("version", ["42", "43"], ids=["on trial", "never tried"])
+    @in_loop
+    async def test_is_no_way_round_the_gates(self, role: str, version: str) -> None:
+        async with guarded() as desk, client_of(desk) as client:
+            answer = await back_to(client, version, role)
+            assert code(answer) == (403, "forbidden")
+            assert "release_manager" in answer.json()["remedy"]
+            assert (desk.route.champion.version, desk.phase) == ("40", Phase.SHADOW)
+
+    @pytest.mark.parametrize("role", RELEASES)
+    @pytest.mark.parametrize("version", ["42", "43"], ids=["on trial", "never tried"])
+    @in_loop
+    async def test_is_a_release_for_those_who_may(self, role: str, version: str) -> None:
+        async with guarded() as desk, client_of(desk) as client:
+            assert (await back_to(client, version, role)).status_code == 200
+            assert desk.route.champion.version == version
+
+    @pytest.mark.parametrize("role", [*TAKES_BACK, *RELEASES])
+    @pytest.mark.parametrize("to", ["previous", "40"])
+    @in_loop
+    async def test_takes_back_to_what_has_served(self, role: str, to: str) -> None:
+        async with guarded() as desk, client_of(desk) as client:
+            await desk.command(Event.PROMOTE)
+            assert (await back_to(client, to, role)).status_code == 200
+            assert desk.route.champion.version == "40"
+
+    @pytest.mark.parametrize("to", ["previous", "42"])
+    @in_loop
+    async def test_is_none_to_a_version_that_has_served_and_is_on_trial_once_more(self, to: str) -> None:
+        async with guarded() as desk, client_of(desk) as client:
+            await desk.command(Event.PROMOTE)
+            await desk.controller.revert(MODEL, "40", "ada", "wrong")
+            await desk.controller.start_rollout(MODEL, "42", "ada", "mended")
+            assert code(await back_to(client, to, "operator")) == (403, "forbidden")
+            assert (desk.route.champion.version, desk.phase) == ("40", Phase.SHADOW)
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "bearer", "BEARER ", "Token", ""])

@@ -6,9 +6,12 @@ import os
 import random
 
 import httpx2
+import pytest
 
+from gates.access import MATRIX, RELEASE, Role
 from gates.adapters.tokens import make
 from gates.api import create_app
+from proxy.snapshot import Phase
 from tests.control import MODEL, Desk, in_loop
 from tests.gates.api.test_roles import TOKENS, bearer, guarded
 
@@ -52,6 +55,23 @@ async def test_invented_requests_change_no_label_and_gain_nothing() -> None:
                 assert answer.status_code in (401, 403, 404, 405), (method, path, headers, answer.status_code)
             assert series((await client.get("/metrics", headers=viewer)).text) == before
             assert (desk.controller.snapshot, desk.store.audit) == (snapshot, rows)
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role not in RELEASE])
+@in_loop
+async def test_spoofed_headers_gain_nothing_beside_a_low_role(role: Role) -> None:
+    """Some proxies tell by them who asks, and what: here the token alone does."""
+    async with guarded() as desk:
+        app = create_app(desk.controller, None, desk.reloader, desk.guard, desk.alerting)
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://control") as client:
+            for route in (route for route, roles in MATRIX.items() if roles is not None and role not in roles):
+                method, _, path = route.partition(" ")
+                for value in VALUES:
+                    headers = dict.fromkeys(SPOOFED, value) | bearer(TOKENS[role])
+                    answer = await client.request(method, path.replace("{model}", MODEL), headers=headers)
+                    assert (answer.status_code, answer.json()["error"]) == (403, "forbidden"), (route, value)
+        assert desk.phase is Phase.SHADOW
 
 
 @in_loop
