@@ -11,8 +11,11 @@ from proxy.errors import RequestRefused
 
 # A target that every parser reads in the same way: one leading slash, visible characters, whole percent escapes, no
 # NUL.
-_SANE_TARGET = re.compile(rb"/(?!/)(?:[!\"$&-~]|%(?!00)[0-9A-Fa-f]{2})*").fullmatch
-_DOT_SEGMENT = re.compile(rb"/(?:\.|%2[eE]){1,2}(?:/|$|\?|%2[fF])").search
+_SANE_TARGET = re.compile(rb"/(?![/\\])(?:[!\"$&-~]|%(?!00)[0-9A-Fa-f]{2})*").fullmatch
+# Some servers unescape a slash before they resolve dots, some read a backslash as one (the URL standard's parsers), and
+# some cut a segment's parameters off first (`..;`).
+_SLASH = rb"[/\\]|%2[fF]|%5[cC]"
+_DOT_SEGMENT = re.compile(rb"(?:%b)(?:\.|%%2[eE]){1,2}(?:%b|;|%%3[bB]|$)" % (_SLASH, _SLASH)).search
 
 
 class Location(NamedTuple):

@@ -65,6 +65,8 @@ TARGETS = [
     b"*",
     b"/a/../b",
     b"/%2e%2e/b",
+    b"/a%2f..%2fb",
+    b"/a%5c..",
     b"/a\0",
     b"/\xff",
     b"/%zz",
