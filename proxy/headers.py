@@ -18,7 +18,15 @@ HOP_BY_HOP = frozenset(
 OURS = frozenset(b"host content-length expect x-request-id forwarded".split())
 _FORWARDING = b"x-forwarded-"
 _OURS_BY_PREFIX = (b"x-forwarded-", b"x-penstock-")
+# Where servers look for their client's address, each with a proxy of its own in mind that sets it (the lists of
+# django-ipware and request-ip, and those of the clouds).
+CLIENT_ADDRESS = frozenset(
+    b"x-real-ip x-client-ip x-cluster-client-ip x-original-forwarded-for x-forwarded forwarded-for client-ip "
+    b"true-client-ip cf-connecting-ip cf-connecting-ipv6 fastly-client-ip fly-client-ip do-connecting-ip "
+    b"x-appengine-user-ip x-azure-clientip x-azure-socketip x-envoy-external-address".split()
+)
 _END_HERE = HOP_BY_HOP | OURS
+_END_HERE_OF_STRANGERS = _END_HERE | CLIENT_ADDRESS
 
 _NOT_BACK = HOP_BY_HOP | {b"x-request-id"}
 
@@ -32,6 +40,8 @@ _USUAL = frozenset(
 )
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+# A name, an IPv4 address or an IPv6 one in brackets, and a port; nothing where the target has no authority.
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?").fullmatch
 _SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 
 
@@ -59,6 +69,8 @@ def check_request(fields: AnyFields, http_version: str) -> None:
             continue
         if name == b"host":
             hosts += 1
+            if not _HOST(value):  # it goes on as `x-forwarded-host`
+                raise RequestRefused("host is no name or address")
         elif name == b"content-length":
             lengths += 1
             if not value.isdigit():
@@ -81,7 +93,7 @@ def _aliases_ours(name: bytes) -> bool:
     """Whether a server that reads `_` as `-`, as CGI does, would take the field for one that is not the client's to
     set."""
     name = name.replace(b"_", b"-")
-    return name in _END_HERE or _is_ours(name)
+    return name in _END_HERE_OF_STRANGERS or _is_ours(name)
 
 
 def _is_ours(name: bytes) -> bool:
@@ -111,15 +123,16 @@ def forwarded_fields(
 
     The client's fields in their order, multi-valued ones included, then ours. The body's framing is one content-length,
     unless it is passed on before its length is known: then it is `chunked`. `client` is the peer's address, "" where it
-    has none; what a `trusted` peer says of whom it forwards for is added to, and what any other says of it is replaced.
-    `version` is that of the request that came in, and goes behind the `Via` of those before us (RFC 9110 section
-    7.6.3)."""
+    has none; what a `trusted` peer says of whom it forwards for is added to, and what any other says of it is
+    replaced, in whichever field. `version` is that of the request that came in, and goes behind the `Via` of those
+    before us (RFC 9110 section 7.6.3)."""
     options = _connection_options(fields)
+    end_here = _END_HERE if trusted else _END_HERE_OF_STRANGERS
     lines: list[bytes] = []
     host = b""
     framed = body_length > 0
     for name, value in fields:
-        if name in _END_HERE:
+        if name in end_here:
             if name == b"host":
                 host = value
             elif name == b"content-length":

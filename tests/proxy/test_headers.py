@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import RequestRefused
 from proxy.headers import (
+    CLIENT_ADDRESS,
     HOP_BY_HOP,
     OURS,
     Fields,
@@ -46,6 +47,18 @@ def _theirs(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         [HOST, HOST],
         [HOST, (b"host", b"other.test")],
         [],
+        [(b"host", b"a b/../c")],
+        [(b"host", b"evil@x, y")],
+        [(b"host", b"a, b")],
+        [(b"host", b"a/b")],
+        [(b"host", b"a?b")],
+        [(b"host", b"a\\b")],
+        [(b"host", b"a:80:81")],
+        [(b"host", b"a:x")],
+        [(b"host", b"[::1")],
+        [(b"host", b"[::1]x")],
+        [(b"host", b"::1")],
+        [(b"host", b"\xc3\xa9")],
         [HOST, (b"content-length", b"3"), (b"content-length", b"3")],
         [HOST, (b"content-length", b"3"), (b"transfer-encoding", b"chunked")],
         [HOST, (b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"chunked")],
@@ -60,6 +73,7 @@ def _theirs(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         [HOST, (b"x_penstock_shadow", b"1")],
         [HOST, (b"x_request_id", b"1")],
         [HOST, (b"content_length", b"3")],
+        [HOST, (b"x_real_ip", b"10.0.0.1")],
         [HOST, (b"transfer_encoding", b"chunked")],
         [HOST, (b"a b", b"c")],
         [HOST, (b"a(b)", b"c")],
@@ -83,6 +97,11 @@ def test_other_versions_are_refused(version: str) -> None:
     [
         ([HOST], "1.1"),
         ([], "1.0"),
+        ([(b"host", b"")], "1.1"),  # of a target that has no authority (RFC 9112 section 3.2)
+        ([(b"host", b"Fraud-EU_1.example.com.:8443")], "1.1"),
+        ([(b"host", b"192.0.2.7:80")], "1.1"),
+        ([(b"host", b"[2001:db8::7]")], "1.1"),
+        ([(b"host", b"[::ffff:192.0.2.7]:80")], "1.1"),
         ([HOST, (b"transfer-encoding", b"Chunked")], "1.1"),
         ([HOST, (b"content-length", b"0")], "1.1"),
         ([HOST, (b"my_key", b"v"), (b"my_key", b"w")], "1.1"),
@@ -147,6 +166,23 @@ def test_no_client_speaks_for_the_proxy() -> None:
         (b"x-forwarded-for", b"192.0.2.7"),
         (b"x-forwarded-host", b"api.test"),
     ]
+
+
+CLAIMS = [(name, b"10.0.0.1") for name in sorted(CLIENT_ADDRESS)]
+
+
+def test_the_fields_that_servers_believe_are_known() -> None:
+    believed = b"x-real-ip x-client-ip x-cluster-client-ip true-client-ip cf-connecting-ip".split()
+    assert CLIENT_ADDRESS.issuperset(believed)
+
+
+def test_a_client_chooses_no_address_for_itself() -> None:
+    assert _theirs(_forwarded(*CLAIMS, (b"x-real", b"1"))) == [(b"x-real", b"1")]
+
+
+def test_a_trusted_peer_tells_its_clients_address_as_it_likes() -> None:
+    lines = _lines(forwarded_fields([HOST, *CLAIMS], b"id-1", "10.0.0.9", "http", 0, trusted=True))
+    assert _theirs(lines) == CLAIMS
 
 
 def test_via_tells_all_who_passed_the_request_on_in_order() -> None:
