@@ -20,6 +20,8 @@ class LaneStatus:
     failures: int
     p50_ms: float | None
     p99_ms: float | None
+    errors: dict[str, int] = field(default_factory=dict)
+    """The failures by the code of what went wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,17 @@ class ModelStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class UnresolvedStatus:
+    """A configured model that waits for the registry to tell which version an alias names. What it last answered is the
+    `reason`, "" before it was asked. Where nothing of the model serves yet, it has no route and is not `routed`."""
+
+    model: str
+    alias: str
+    routed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryStatus:
     """The errands that the registry has not been told yet, and what it last failed at ("" while all is well)."""
 
@@ -170,3 +183,5 @@ class ControlStatus:
     """What the store last failed at, "" while all is well: until it is back, nothing but rollbacks is decided."""
     registry: RegistryStatus | None = None
     configuration: ConfigurationStatus | None = None
+    unresolved: tuple[UnresolvedStatus, ...] = ()
+    """The models that wait for an alias; those without a route stand here alone."""

@@ -202,9 +202,11 @@ def _look(client: ControlClient, model: str | None) -> ControlStatus:
     if model is None:
         return seen
     chosen = tuple(one for one in seen.models if one.model == model)
-    if not chosen:
-        raise Failure(unknown("model", model, (one.model for one in seen.models)), Exit.REFUSED)
-    return replace(seen, models=chosen)
+    unresolved = tuple(one for one in seen.unresolved if one.model == model)
+    if not chosen and not unresolved:
+        known = {one.model for one in seen.models} | {one.model for one in seen.unresolved}
+        raise Failure(unknown("model", model, sorted(known)), Exit.REFUSED)
+    return replace(seen, models=chosen, unresolved=unresolved)
 
 
 def _ask(model: str, wish: str, by: str, reason: str, json: bool, control: str) -> None:

@@ -16,6 +16,7 @@ from gates import terminal
 from gates.client import ControlFailed
 from gates.exits import Exit
 from gates.status import ControlStatus
+from gates.terminal.troubles import Trouble, troubles
 from gates.terminal.wording import plain
 
 EVERY_SECONDS = 1.0
@@ -77,14 +78,17 @@ def _print_lines(seen: Iterator[Seen]) -> None:
 
 
 def _print_changes(seen: Iterator[Seen]) -> None:
-    """For a file or a pipe: a whole picture at each generation, and a line when the control plane goes away."""
-    shown, lost = -1, False
+    """For a file or a pipe: a whole picture at each generation and trouble, and a line when the control plane goes
+    away."""
+    shown: tuple[int, tuple[Trouble, ...]] = (-1, ())
+    lost = False
     for now in seen:
+        news = (now.status.generation, tuple(troubles(now.status)))
         if now.trouble and not lost:
             print(f"penstock: {now.trouble}", file=sys.stderr)
-        elif not now.trouble and (lost or now.status.generation != shown):
+        elif not now.trouble and (lost or news != shown):
             show(now.status)
-            shown = now.status.generation
+            shown = news
         lost = bool(now.trouble)
 
 

@@ -14,6 +14,7 @@ class Aliases:
         self.calls = DaemonThread("registry")
         self._registry = registry
         self._known: dict[tuple[str, str], str] = {}
+        self._troubles: dict[tuple[str, str], str] = {}
 
     @property
     def known(self) -> Versions:
@@ -21,7 +22,16 @@ class Aliases:
 
     async def learn(self, model: str, alias: str) -> None:
         """Resolve it for good. Raises RegistryError."""
-        self._known[model, alias] = await self.version(model, alias)
+        try:
+            self._known[model, alias] = await self.version(model, alias)
+        except RegistryError as error:
+            self._troubles[model, alias] = str(error)
+            raise
+        self._troubles.pop((model, alias), None)
+
+    def trouble(self, model: str, alias: str) -> str:
+        """Why it could not be resolved when that was last tried, "" where it never failed, or has been resolved."""
+        return self._troubles.get((model, alias), "")
 
     async def version(self, model: str, reference: str) -> str:
         """What an alias names now; a version is itself, and nobody is asked. Raises RegistryError."""

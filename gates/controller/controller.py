@@ -90,7 +90,7 @@ class Controller:
         )
         self.lease = Lease(self._steering)
         self._casebook = Casebook(self._steering.book, lambda: self._models)
-        self.queries = Queries(self._steering, self._casebook, self._model)
+        self.queries = Queries(self._steering, self._casebook, self._model, self._aliases, self._unresolved_aliases)
 
     # its life
 

@@ -146,9 +146,8 @@ def _waiting_for(watch: Watch) -> list[str]:
 
 
 def _lane(tally: LaneTally) -> LaneStatus:
-    return LaneStatus(
-        tally.answers, tally.failures, _millis(tally.latency.quantile(0.5)), _millis(tally.latency.quantile(0.99))
-    )
+    p50, p99 = (_millis(tally.latency.quantile(share)) for share in (0.5, 0.99))
+    return LaneStatus(tally.answers, tally.failures, p50, p99, tally.errors)
 
 
 def _slices(values: Mapping[str, SliceTally]) -> Iterator[SliceStatus]:

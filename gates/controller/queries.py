@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gates.controller import overview
+from gates.controller.aliases import Aliases
 from gates.controller.casebook import Casebook
 from gates.controller.steering import Steering
 from gates.ports import RegistryError
 from gates.settings import ModelSettings, Policy
 from gates.state import AuditRow, Recorded
-from gates.status import ControlStatus, ModelStatus
+from gates.status import ControlStatus, ModelStatus, UnresolvedStatus
 from proxy.snapshot import ModelRoute
 
 
 class Queries:
     """Every method raises what `configured` does for an unknown model."""
 
-    def __init__(self, steering: Steering, casebook: Casebook, configured: Callable[[str], ModelSettings]) -> None:
-        """`configured` gives a model's settings."""
+    def __init__(
+        self,
+        steering: Steering,
+        casebook: Casebook,
+        configured: Callable[[str], ModelSettings],
+        aliases: Aliases,
+        unresolved: Callable[[], Iterable[tuple[str, str]]],
+    ) -> None:
+        """`configured` gives a model's settings, `unresolved` each model and alias that the settings wait for."""
         self._steering = steering
         self._casebook = casebook
         self._configured = configured
+        self._aliases = aliases
+        self._unresolved = unresolved
 
     def status(self, model: str | None = None) -> ControlStatus:
-        """Of all models, or of one. Raises as `model_status`."""
+        """Of all models, or of one; without a route it is among the unresolved alone."""
+        if model is not None:
+            self._configured(model)
         snapshot, observer = self._steering.standing.snapshot, self._steering.observer
-        some = (self.model_status(model),) if model else map(self._status_of, snapshot.routes)
-        return ControlStatus(snapshot.generation, tuple(some), observer.live(), self._steering.book.trouble)
+        return ControlStatus(
+            snapshot.generation,
+            tuple(self._status_of(route) for route in snapshot.routes if model in (None, route.model)),
+            observer.live(),
+            self._steering.book.trouble,
+            unresolved=tuple(one for one in self._waiting() if model in (None, one.model)),
+        )
 
     def model_status(self, model: str) -> ModelStatus:
         """Raises RegistryError for one whose champion is not resolved yet."""
@@ -58,6 +75,11 @@ class Queries:
         newest = self._steering.standing.rollouts.get(model)
         wanted = rollout or (newest.id if newest else "")
         return [pair for pair in await self._casebook.of(model, wanted) if pair.model == model]
+
+    def _waiting(self) -> Iterator[UnresolvedStatus]:
+        routed = self._steering.standing.snapshot.by_model
+        for model, alias in self._unresolved():
+            yield UnresolvedStatus(model, alias, model in routed, self._aliases.trouble(model, alias))
 
     def _status_of(self, route: ModelRoute) -> ModelStatus:
         standing = self._steering.standing

@@ -16,13 +16,13 @@ from gates.outlook import Forecast
 from gates.phases import ENDED
 from gates.status import ControlStatus, LaneStatus, ModelStatus, RolloutStatus
 from gates.terminal.answers import answers_compared
+from gates.terminal.troubles import WIDEST, troubles_view
 from gates.terminal.wording import CANDIDATE, CHAMPION, milliseconds, plain, words
 from gates.verdict import GateResult, Light, Verdict
 from proxy.snapshot import Phase
 
 __all__ = ["model_view", "overview", "workers_view"]
 
-WIDEST = 100
 TRAFFIC_CELLS = 36
 EVIDENCE_CELLS = 12
 _SCALE = f"{'FAIL':<{EVIDENCE_CELLS}}┃{'PASS':>{EVIDENCE_CELLS}}"
@@ -60,9 +60,11 @@ _HINTS = {
 
 
 def overview(status: ControlStatus) -> RenderableType:
-    """All models, and the workers that are alive."""
+    """What is wrong, all models, and the workers that are alive."""
     models: list[RenderableType] = [model_view(model) for model in status.models]
-    return Group(*(models or [Text("no model is configured", style="yellow")]), workers_view(status))
+    if not models and not status.unresolved:
+        models.append(Text("no model is configured", style="yellow"))
+    return Group(*troubles_view(status), *models, workers_view(status))
 
 
 def model_view(status: ModelStatus) -> RenderableType:
@@ -166,7 +168,7 @@ def _line(label: str, text: str) -> Table:
 def _traffic_seen(rollout: RolloutStatus) -> list[RenderableType]:
     if not any(lane.answers for lane in rollout.lanes.values()):
         return [Text("no answers in this stage yet", style="dim")]
-    return [_lanes(rollout.lanes), *answers_compared(rollout), *_losses(rollout)]
+    return [_lanes(rollout.lanes), *_failures(rollout.lanes), *answers_compared(rollout), *_losses(rollout)]
 
 
 def _lanes(lanes: dict[str, LaneStatus]) -> Table:
@@ -183,6 +185,16 @@ def _lanes(lanes: dict[str, LaneStatus]) -> Table:
             Text(label, style), f"{lane.answers:,}", failed, milliseconds(lane.p50_ms), milliseconds(lane.p99_ms)
         )
     return table
+
+
+def _failures(lanes: dict[str, LaneStatus]) -> Iterator[Text]:
+    """By code: what went wrong tells whose fault it is."""
+    for name, (label, _) in _LANES.items():
+        if name in lanes and (errors := lanes[name].errors):
+            codes = sorted(errors.items(), key=lambda item: -item[1])
+            yield Text(
+                f"{label} failed: " + ", ".join(f"{plain(code)} {count:,}" for code, count in codes), style="red"
+            )
 
 
 def _losses(rollout: RolloutStatus) -> list[Text]:

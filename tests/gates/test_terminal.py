@@ -16,6 +16,7 @@ from gates.health import Health
 from gates.outlook import Forecast
 from gates.state import AuditRow
 from gates.status import AgreementStatus, ControlStatus, LaneStatus, ModelStatus, RolloutStatus, StageStatus
+from gates.terminal.troubles import WIDEST
 from gates.verdict import GateResult, Light, Verdict
 from proxy.snapshot import Phase
 from tests.control import MODEL as SERVED
@@ -149,10 +150,18 @@ def test_without_a_model() -> None:
     assert "no model is configured" in text(terminal.overview(ControlStatus(0, (), {})))
 
 
+def test_failures_are_told_by_code() -> None:
+    """Whose fault it is, the number alone does not tell."""
+    champion = LaneStatus(45_123, 13, 4.13, 12.9, {"status_5xx": 1, "timeout": 12})
+    failing = replace(ROLLOUT, lanes={"champion": champion, "candidate": LaneStatus(5, 0, 3.9, 4.0)})
+    shown = terminal.model_view(replace(MODEL, rollout=failing))
+    assert line_with("failed:", shown) == "champion failed: timeout 12, status_5xx 1"
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_nothing_is_wider_than_the_terminal(width: int) -> None:
     lines = text(terminal.overview(STATUS), width).splitlines()
-    assert max(map(cell_len, lines)) <= min(width, terminal.WIDEST)
+    assert max(map(cell_len, lines)) <= min(width, WIDEST)
 
 
 def test_colour_only_where_there_is_a_terminal_that_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:

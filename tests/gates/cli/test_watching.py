@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from gates.cli.watching import Seen, looks
+from gates.cli import run
+from gates.cli.watching import Seen, looks, watch
 from gates.client import ControlFailed
 from gates.exits import Exit
-from gates.status import ControlStatus
+from gates.status import ControlStatus, UnresolvedStatus
+from tests.gates.serving import served
 
 
 def test_a_watch_survives_a_control_plane_that_goes_away() -> None:
@@ -31,6 +38,24 @@ def test_a_watch_survives_a_control_plane_that_goes_away() -> None:
     assert next(seen) == Seen(replace(first, generation=2))
 
 
+def test_a_trouble_is_told_to_a_pipe_though_no_generation_comes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gates.cli.watching.time.sleep", lambda seconds: None)
+    well = ControlStatus(1, (), {})
+    answers = iter([well, well, replace(well, store_trouble="disk full"), well])
+
+    def look() -> ControlStatus:
+        for answer in answers:
+            return answer
+        raise KeyboardInterrupt
+
+    watch(look, as_json=False)
+    said = capsys.readouterr().out
+    assert said.count("the store fails: disk full") == 1
+    assert said.count("no worker is alive") == 3, "before, in and after the trouble"
+
+
 @pytest.mark.parametrize("answers", [[Exit.UNAVAILABLE], [None, Exit.REFUSED]])
 def test_a_watch_ends_where_it_cannot_begin_or_is_refused(answers: list[Exit | None]) -> None:
     given = iter(answers)
@@ -43,3 +68,17 @@ def test_a_watch_ends_where_it_cannot_begin_or_is_refused(answers: list[Exit | N
 
     with pytest.raises(ControlFailed):
         list(looks(look, every=0.0))
+
+
+def test_a_model_without_a_route_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who asks for it wants to know what it waits for, and not that it is unknown."""
+    unresolved = UnresolvedStatus("ranker", "@champion", False, "mlflow is away")
+
+    async def status(request: Request) -> Response:
+        return Response(msgspec.json.encode(ControlStatus(1, (), {}, unresolved=(unresolved,))))
+
+    with served(Starlette(routes=[Route("/api/status", status)])) as url:
+        assert run(["status", "ranker", "--control", url]) == 0
+        assert "ranker has no route: it waits for @champion" in capsys.readouterr().out
+        assert run(["status", "rankr", "--control", url]) == Exit.REFUSED
+        assert "ranker" in capsys.readouterr().err

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gates.ports import RegistryError
+from gates.status import UnresolvedStatus
 from proxy.snapshot import Phase
 from tests.control import MODEL, Desk, in_loop, model_settings
 from tests.fakes import FakeRegistry
@@ -48,3 +51,32 @@ async def test_a_registry_that_is_away_holds_up_its_own_model_alone() -> None:
         registry.trouble = lambda act, model: ""
         assert await desk.controller.resolve()
         assert desk.route.champion.version == "40"
+
+
+@in_loop
+async def test_a_model_that_waits_for_its_alias_is_told_with_the_reason() -> None:
+    """It has no route: whoever looks must not take it for one that is not configured."""
+    registry = FakeRegistry({(MODEL, "@champion"): "40"}, trouble=lambda act, model: "away")
+    aliased = model_settings(champion="@champion", candidate=None)
+    async with Desk(aliased, model_settings("ranker"), registry=registry) as desk:
+        unasked = UnresolvedStatus(MODEL, "@champion", routed=False, reason="")
+        assert desk.controller.queries.status().unresolved == (unasked,)
+        await desk.controller.resolve()
+        status = desk.controller.queries.status()
+        assert status.unresolved == (replace(unasked, reason="away"),)
+        assert [model.model for model in status.models] == ["ranker"]
+        alone = desk.controller.queries.status(MODEL)
+        assert (alone.models, alone.unresolved) == ((), status.unresolved)
+        registry.trouble = lambda act, model: ""
+        await desk.controller.resolve()
+        assert desk.controller.queries.status().unresolved == ()
+        assert desk.controller.queries.status(MODEL).models
+
+
+@in_loop
+async def test_a_candidate_that_waits_for_its_alias_is_told_beside_the_champion_that_serves() -> None:
+    async with Desk(model_settings(candidate="@challenger"), registry=FakeRegistry()) as desk:
+        await desk.controller.resolve()
+        (unresolved,) = desk.controller.queries.status().unresolved
+        assert (unresolved.alias, unresolved.routed) == ("@challenger", True)
+        assert "has no @challenger" in unresolved.reason
