@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from gates.durations import duration
 from gates.health import UNSEEN, Health
 from gates.outside import OutsideGate
-from gates.phases import CLIMBING, RETREATS, Event, next_phase
+from gates.phases import CLIMBING, RETREATS, Event, IllegalEvent, next_phase
 from gates.rollout import Amendment, Rollout, amended
 from gates.verdict import GateResult, failed, undecided
 from proxy.snapshot import Phase
@@ -167,11 +167,21 @@ def _of(rollout: Rollout, seen: Observation, does: Callable[[OutsideGate, Phase]
 
 
 def _obey(rollout: Rollout, command: Command, generation: int) -> Decision:
-    event = _onward(rollout) if command.event in (Event.CLIMB, Event.BAKE) else command.event
+    event = _asked(rollout, command)
     next_phase(rollout.phase, event, rollout.phase)  # what is refused is refused as it stands
     if command.amendment is not None:
         rollout = amended(rollout, command.amendment, generation)
     return _decided(rollout, event, command.by, command.reason or f"asked by {command.by}", generation)
+
+
+def _asked(rollout: Rollout, command: Command) -> Event:
+    """To go on leads to the next stage, and never out of the last one: a promotion is a wish of its own, which is held
+    to the production gates. Raises IllegalEvent."""
+    if command.event not in (Event.CLIMB, Event.BAKE):
+        return command.event
+    if rollout.position == rollout.terms.plan.last:
+        raise IllegalEvent(rollout.phase, Event.CLIMB)
+    return _onward(rollout)
 
 
 def _climb(rollout: Rollout) -> Event:

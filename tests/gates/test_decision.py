@@ -185,6 +185,14 @@ def test_a_wish_to_go_on_leads_to_the_next_stage_whatever_it_is_called(position:
     assert (went.position, went.phase) == (position + 1, PLAN.phase_at(position + 1))
 
 
+@pytest.mark.parametrize("event", [Event.CLIMB, Event.BAKE])
+@pytest.mark.parametrize("phase", CARRYING)
+def test_to_go_on_is_no_promotion(phase: Phase, event: Event) -> None:
+    """A person's promotion is held to the production gates: to advance out of the bake would go round them."""
+    with pytest.raises(IllegalEvent):
+        decide(at(PLAN.last, phase), ENOUGH, Command(event, "ada"), 9)
+
+
 @pytest.mark.parametrize(
     "values", [{"candidate": "40"}, {"position": -1}, {"position": 9}, {"begun": 4}, {"begun": -1}]
 )

@@ -10,7 +10,7 @@ import pytest
 from gates.controller.people import NoGo
 from gates.decision import Command
 from gates.evidence import Moments
-from gates.phases import Event
+from gates.phases import Event, IllegalEvent
 from gates.ports import NotRegistered, RegistryError
 from gates.promotion.offline import Score
 from gates.promotion.outcomes import Joined
@@ -22,7 +22,7 @@ from gates.promotion.versions import VersionFacts
 from gates.settings import PromotionGates
 from gates.verdict import Light, Verdict
 from proxy.snapshot import Phase
-from tests.control import MODEL, Desk, in_loop, model_settings
+from tests.control import MODEL, PLAN, Desk, in_loop, model_settings
 
 GATES = PromotionGates(
     offline=(Score(name="accuracy", keys=("accuracy",), bounds=Bounds(least=0.9)),),
@@ -147,6 +147,21 @@ async def test_approvals_are_on_record_the_newest_of_each_side() -> None:
 
 def test_no_report_has_a_light_that_its_gates_have_not() -> None:
     assert staging(Verdict.FAIL).light is Light.NO_GO
+
+
+@in_loop
+async def test_to_advance_in_the_bake_is_no_way_round_the_production_gates() -> None:
+    gates = PromotionGates(production=(ShadowPeriod(name="shadow_period", least=100.0),))
+    async with Desk(model_settings(promotion=gates), outcomes=NoOutcomes()) as baking:
+        for _ in PLAN.stages[1:]:
+            await baking.command(Event.CLIMB)
+        for phase in (Phase.BAKE, Phase.PAUSED):
+            assert baking.phase is phase
+            with pytest.raises(IllegalEvent):
+                await baking.command(Event.CLIMB)
+            if phase is Phase.BAKE:
+                await baking.command(Event.PAUSE)
+        assert baking.route.champion.version == "40"
 
 
 @in_loop
