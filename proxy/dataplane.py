@@ -131,7 +131,6 @@ class DataPlane:
         )
         unit = unit_of(route.sticky, received, body, name)
         assignment = assign(route, unit)
-        copied = assignment.shadow is not None and _is_to_be_copied(scope, route.shadow)
         first_of_unit = self._windows.first(route, unit)
         places = places_of(route.slices, received, body) if route.slices else ()
         return RoutedRequest(
@@ -142,7 +141,7 @@ class DataPlane:
             body,
             name,
             assignment,
-            copied,
+            route.candidate is not None and _is_repeatable(scope, route.shadow),
             places,
             first_of_unit,
             Upload(receive, chunked, len(body), route.max_body, route.timeout) if more else None,
@@ -164,7 +163,7 @@ class DataPlane:
         if begun.response.status < 400:
             return begun
         if begun.response.status < 500:
-            doubted = request.route.doubt_rejections and request.method in request.route.shadow.methods
+            doubted = request.route.doubt_rejections and request.repeatable
             return await self._second_opinion(request, begun) if doubted else begun
         self._lane(request, "candidate").observe(begun.response.status, begun.first_byte, begun.first_byte)
         return await self._step_in(request, await _given_up(begun, ""))
@@ -188,6 +187,7 @@ class DataPlane:
             rejected.response.discard()
             raise
         if not 200 <= champion.response.status < 300:
+            self._lane(request, "champion").observe(champion.response.status, champion.first_byte, champion.first_byte)
             champion.response.discard()
             return rejected
         lane = self._lane(request, "candidate")
@@ -260,8 +260,8 @@ class DataPlane:
         return self._windows.of(request.route, request.first).answers(variant, request.route, request.places)
 
 
-def _is_to_be_copied(scope: HTTPScope, policy: ShadowPolicy) -> bool:
-    """Whether a request is one that may be repeated, and its client does not mind."""
+def _is_repeatable(scope: HTTPScope, policy: ShadowPolicy) -> bool:
+    """Whether a request is one that may be made twice, and its client does not mind."""
     return (
         scope["method"] in policy.methods
         and (not policy.paths or scope["path"].endswith(policy.paths))

@@ -11,8 +11,8 @@ from proxy.upload import Upload
 
 
 class RoutedRequest:
-    """A client's request, with its fields as they are forwarded. `copied` tells whether the variant that does not serve
-    gets it as well, and `first` whether it is its unit's first.
+    """A client's request, with its fields as they are forwarded. `repeatable` tells whether both variants may be asked,
+    `copied` whether the one that does not serve gets it in any case, and `first` whether it is its unit's first.
 
     It is read whole, unless it is longer than what is held. Then the `rest` goes on as it comes, and the request can
     neither be copied nor repeated for the champion.
@@ -28,6 +28,7 @@ class RoutedRequest:
         "id",
         "method",
         "places",
+        "repeatable",
         "rest",
         "route",
         "target",
@@ -42,7 +43,7 @@ class RoutedRequest:
         body: bytes,
         id: bytes,
         assignment: Assignment,
-        copied: bool,
+        repeatable: bool,
         places: Places,
         first: bool,
         rest: Upload | None,
@@ -54,7 +55,8 @@ class RoutedRequest:
         self.body: Final = body
         self.id: Final = id
         self.assignment: Final = assignment
-        self.copied: Final = copied
+        self.repeatable: Final = repeatable
+        self.copied: Final = repeatable and assignment.shadow is not None
         self.places: Final = places
         self.first: Final = first
         self.rest: Final = rest

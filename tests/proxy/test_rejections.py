@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from uvicorn._types import ASGISendCallable
@@ -53,6 +54,16 @@ def test_what_the_champion_does_not_accept_either_is_the_clients_fault(rejecting
     assert len(rejecting.champion.seen) == 1
 
 
+@pytest.mark.parametrize("status", [302, 400, 500])
+def test_what_the_champion_was_asked_in_doubt_counts_as_its_answer(rejecting: Scene, status: int) -> None:
+    """Else it would stay a request that is under way, for ever, and a champion's failure would be nobody's."""
+    rejecting.champion.handler = predicting(status=status)
+    rejecting.post()
+    lane = rejecting.window.champion
+    assert (lane.asked, lane.answers, lane.statuses) == (1, 1, {f"{status // 100}xx": 1})
+    assert lane.errors == ({"status_5xx": 1} if status == 500 else {})
+
+
 def test_a_champion_that_fails_leaves_the_rejection_standing(rejecting: Scene) -> None:
     with refusing() as gone:
         rejecting.routed(champion=target("40", gone))
@@ -65,8 +76,21 @@ def test_a_model_may_go_without_the_second_opinion(rejecting: Scene) -> None:
     assert rejecting.champion.seen == []
 
 
-def test_what_must_not_be_done_twice_is_not_asked_twice(rejecting: Scene) -> None:
-    answer = call(rejecting.port, "DELETE", "/")
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [
+        ("DELETE", "/invocations", []),
+        ("POST", "/feedback", []),
+        ("POST", "/invocations", [("x-penstock-shadow", "off")]),
+    ],
+    ids=["another method", "another path", "the client's word"],
+)
+def test_what_must_not_be_done_twice_is_not_asked_twice(
+    rejecting: Scene, method: str, path: str, fields: list[tuple[str, str]]
+) -> None:
+    """What is not to be copied may be a write: asked of the champion as well, it would be made twice."""
+    rejecting.routed(shadow=replace(rejecting.route.shadow, paths=("/invocations",)))
+    answer = call(rejecting.port, method, path, fields, BODY)
     assert (answer.body, answer["x-penstock-variant"]) == (REJECTION, "candidate")
     assert rejecting.champion.seen == []
 
