@@ -159,7 +159,7 @@ class Pool:
             raise UpstreamTimeout("no connection before the deadline") from None
         except ssl.SSLError as error:
             raise UpstreamUntrusted(str(error)) from None
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError is of a name that cannot be asked for
             raise UpstreamRefused(str(error)) from None
         finally:
             if not opened:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_HOST = re.compile(r"[A-Za-z0-9._:-]+").fullmatch
+_LABEL = r"[A-Za-z0-9_-]{1,63}"  # RFC 1035 section 2.3.4; what resolves names refuses any other
+_HOST = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f.:]+").fullmatch
 
 
 def require(condition: bool, message: str) -> None:

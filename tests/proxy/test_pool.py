@@ -225,6 +225,20 @@ def test_a_host_that_does_not_resolve_is_refused() -> None:
     _run(Origin("no-such-host.invalid", 80), scene)
 
 
+@pytest.mark.parametrize("host", ["model..svc", "a" * 64, ".svc"])
+def test_a_host_whose_name_cannot_be_asked_for_is_refused_as_any_other_that_does_not_resolve(host: str) -> None:
+    """Resolving it raises no OSError but a ValueError, which no fallback and no probe would expect."""
+
+    async def scene(pool: Pool) -> None:
+        with pytest.raises(UpstreamRefused):
+            await ask(pool)
+        assert pool.size == 0
+
+    origin = Origin("model.svc", 80)
+    object.__setattr__(origin, "host", host)  # as the rules of today would not let it be made
+    _run(origin, scene)
+
+
 def test_connecting_is_under_the_deadline_too() -> None:
     async def scene(pool: Pool) -> None:
         with pytest.raises(UpstreamTimeout):

@@ -59,6 +59,10 @@ def test_a_cut_snapshot_is_no_snapshot(drawn: Snapshot, data: st.DataObject) -> 
 UNLAWFUL: list[tuple[str, Callable[[], object]]] = [
     ("host is empty", lambda: Origin("", 80)),
     ("host with a line break", lambda: Origin("a\r\nx: y", 80)),
+    ("host with an empty label", lambda: Origin("model..svc", 80)),
+    ("host that begins with a dot", lambda: Origin(".svc", 80)),
+    ("host with a label of 64 characters", lambda: Origin(f"{'a' * 64}.svc", 80)),
+    ("host and port in one", lambda: Origin("model:80", 80)),
     ("port 0", lambda: Origin("a", 0)),
     ("port 65536", lambda: Origin("a", 65_536)),
     ("key without a certificate", lambda: UpstreamTls(key="a")),
