@@ -7,6 +7,7 @@ where its framing says, with nothing behind it.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Protocol, cast
 
 import httptools
@@ -20,13 +21,17 @@ from proxy.upload import Upload
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
 MAX_INTERIM = 16
+LONGEST_IDLE = 30.0
 _FRAMING = (b"content-length", b"transfer-encoding")
+_TIMEOUT = re.compile(rb"\btimeout=(\d{1,9})", re.IGNORECASE).search
 
 
 class Owner(Protocol):
     """Who keeps count of a connection: the pool that it belongs to."""
 
     loop: asyncio.AbstractEventLoop
+    idle_expiry: float
+    """Seconds that a connection may idle where its server does not say how long it keeps it."""
 
     def lost(self, connection: Connection) -> None: ...
 
@@ -55,7 +60,8 @@ class Connection(asyncio.Protocol):
         self._reusable = False
         self._paused = False
         self._given_up = False
-        self.idle_since = 0.0
+        self.idle_until = 0.0
+        self.idle_seconds = -1.0  # not known before the first answer: each says the same
 
     @property
     def closed(self) -> bool:
@@ -199,6 +205,8 @@ class Connection(asyncio.Protocol):
         if status < 200:
             self._take_interim(response)
             return
+        if self.idle_seconds < 0:
+            self.idle_seconds = _idle_seconds(response.fields, self._owner.idle_expiry)
         self._ends_with_close = _ends_with_close(status, response.fields)
         self._reusable = self._parser.should_keep_alive()  # asked now: the parser forgets it with the message's end
         response.status = status
@@ -263,6 +271,15 @@ def _ends_with_close(status: int, fields: Fields) -> bool:
         if name in _FRAMING:
             return False
     return True
+
+
+def _idle_seconds(fields: Fields, usual: float) -> float:
+    """How long a connection may idle: half the time that its server says it keeps it, as a request that is on its way
+    may cross the close."""
+    for name, value in fields:
+        if name == b"keep-alive" and (told := _TIMEOUT(value)):
+            return min(int(told[1]) / 2, LONGEST_IDLE)
+    return usual
 
 
 def _stays_open(version: str, fields: Fields) -> bool:

@@ -46,7 +46,7 @@ class Pool:
         self.origin = origin
         self._tls = tls
         self._limit = limit
-        self._idle_expiry = idle_expiry
+        self.idle_expiry = idle_expiry
         self._eject_after = eject_after
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
@@ -56,6 +56,8 @@ class Pool:
         self._quiet_until = 0.0
         self._trials = 0  # exchanges that find out whether it still fails
         self.sent = 0
+        self.turn = 0
+        """When it was asked last, by the count of its `Upstreams`."""
 
     @property
     def size(self) -> int:
@@ -135,15 +137,17 @@ class Pool:
         return response
 
     def _take_idle(self) -> Connection | None:
-        oldest = monotonic() - self._idle_expiry
+        now = monotonic()
         while self._idle:
             connection = self._idle.pop()
-            if connection.idle_since >= oldest and not connection.closed:
+            if connection.idle_until >= now and not connection.closed:
                 return connection
             connection.abort()
         return None
 
     async def _connect(self, deadline: float) -> Connection:
+        if self.size >= self._limit and self._idle:  # an upload takes none of these
+            self._idle[0].abort()
         if self.size >= self._limit:
             raise UpstreamBusy(f"{self._limit} connections are in use")
         connection = Connection(self)
@@ -187,7 +191,7 @@ class Pool:
             await self._open_transport(connection)
 
     def release(self, connection: Connection) -> None:
-        connection.idle_since = monotonic()
+        connection.idle_until = monotonic() + connection.idle_seconds
         self._idle.append(connection)
 
     def lost(self, connection: Connection) -> None:
@@ -199,12 +203,12 @@ class Pool:
         now = monotonic()
         for connection in list(self._open):
             connection.expire(now)
-        self.close_idle(now - self._idle_expiry)
+        self.close_idle(now)
         self._ticking = self.loop.call_later(TICK, self._tick) if self._open else None
 
-    def close_idle(self, older_than: float) -> None:
-        """Close what has idled since before `older_than`: servers close theirs soon after."""
-        for connection in [c for c in self._idle if c.idle_since < older_than]:
+    def close_idle(self, now: float) -> None:
+        """Close what has idled for as long as it may by `now`: servers close theirs soon after."""
+        for connection in [c for c in self._idle if c.idle_until < now]:
             self._idle.remove(connection)
             connection.abort()
 

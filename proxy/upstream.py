@@ -13,6 +13,10 @@ from proxy.snapshot import Origin, UpstreamTls
 from proxy.tls import Fresh, client_context
 from proxy.upload import Upload
 
+IDLE_EXPIRY = 1.0
+"""Seconds after which an idle connection is closed, where its server does not say how long it keeps it: half of what
+gunicorn keeps one that says nothing, the shortest of those that are in use."""
+
 
 class _Lineup:
     """A target's servers in one lane, and their pools in the same order."""
@@ -27,13 +31,14 @@ class _Lineup:
 class Upstreams:
     """All pools of a worker, made when first used and closed when the snapshot no longer knows their origin."""
 
-    def __init__(self, limit: int = 512, idle_expiry: float = 2.0, eject_after: int = 3) -> None:
+    def __init__(self, limit: int = 512, idle_expiry: float = IDLE_EXPIRY, eject_after: int = 3) -> None:
         self._limit = limit
         self.eject_after = eject_after
         self._idle_expiry = idle_expiry
         self._pools: dict[tuple[str, Origin], Pool] = {}
         self._lineups: dict[tuple[str, int], _Lineup] = {}  # by the identity of a snapshot's origins, which they hold
         self._tls: dict[UpstreamTls, Fresh] = {}
+        self._turns = 0
         self.unwell: set[Origin] = set()
         """The origins that their health probes found unwell."""
 
@@ -70,6 +75,8 @@ class Upstreams:
         if (pools[0].under_way if len(pools) == 1 else sum(pool.under_way for pool in pools)) >= limit:
             raise UpstreamBusy(f"{limit} requests are under way already")
         for pool in pools:
+            self._turns += 1
+            pool.turn = self._turns
             head = request_head(method, target, pool.authority, fields)
             try:
                 return await pool.exchange(head, body, deadline, method == "HEAD", rest)
@@ -85,11 +92,12 @@ class Upstreams:
         return lineup.pools
 
     def _by_load(self, lane: str, origins: tuple[Origin, ...]) -> Sequence[Pool]:
-        """The pools in the order in which they are asked: those that keep failing last, however idle they are."""
+        """The pools in the order in which they are asked: those that keep failing last, however idle they are, and of
+        those that are as busy the one first that was asked longest ago."""
         pools = self._lineup(lane, origins)
         if len(pools) == 1:
             return pools
-        return sorted(pools, key=lambda pool: (self._passed_over(pool), pool.under_way, pool.sent))
+        return sorted(pools, key=lambda pool: (self._passed_over(pool), pool.under_way, pool.turn))
 
     def _passed_over(self, pool: Pool) -> bool:
         return pool.ejected or (bool(self.unwell) and pool.origin in self.unwell)

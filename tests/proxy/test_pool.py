@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 import uvloop
+from uvicorn._types import ASGIReceiveEvent
 
 from proxy.errors import (
     UpstreamBusy,
@@ -18,6 +19,7 @@ from proxy.errors import (
 )
 from proxy.pool import Pool
 from proxy.snapshot import Origin
+from proxy.upload import Upload
 from tests.proxy.exchanges import HEAD, OK, STEADY, ask
 from tests.servers import HANG, READ, RESET, Background, Script, Scripted, refusing, whole
 from tests.wire import PATIENCE
@@ -173,6 +175,67 @@ def test_at_the_limit_an_exchange_is_not_tried(background: Background) -> None:
     with Scripted(background, [READ, 0.1, OK, READ, OK, HANG]) as upstream:
         _run(upstream.origin, scene, limit=2)
         assert upstream.connections == 2
+
+
+def test_an_upload_takes_the_place_of_an_idle_connection(background: Background) -> None:
+    """It goes out on a connection of its own; at the limit the one that has idled longest is closed for it."""
+
+    async def scene(pool: Pool) -> None:
+        assert await asyncio.gather(*(ask(pool) for _ in range(2))) == [b"ok"] * 2
+        assert (pool.size, pool.under_way) == (2, 0)
+        response = await pool.exchange(HEAD, b"h", pool.loop.time() + PATIENCE, rest=_upload(b"i"))
+        assert await response.read_all(100) == b"ok"
+
+    with Scripted(background, [READ, 0.1, OK, READ, OK, HANG]) as upstream:
+        _run(upstream.origin, scene, limit=2)
+        assert upstream.connections == 3
+
+
+def test_uploads_keep_to_the_limit(background: Background) -> None:
+    async def scene(pool: Pool) -> None:
+        under_way = asyncio.ensure_future(ask(pool))
+        await asyncio.sleep(0)
+        with pytest.raises(UpstreamBusy):
+            await pool.exchange(HEAD, b"h", pool.loop.time() + PATIENCE, rest=_upload(b"i"))
+        assert await under_way == b"ok"
+
+    with Scripted(background, [READ, 0.1, OK, HANG]) as upstream:
+        _run(upstream.origin, scene, limit=1)
+
+
+def _upload(rest: bytes) -> Upload:
+    async def receive() -> ASGIReceiveEvent:
+        return {"type": "http.request", "body": rest, "more_body": False}
+
+    return Upload(receive, chunked=False, sent=1, limit=100, timeout=PATIENCE)
+
+
+KEPT: dict[str, tuple[str, bool]] = {
+    "as long as is usual": ("x-nothing: said", True),
+    "longer": ("keep-alive: timeout=9, max=100", True),
+    "shorter": ("Keep-Alive: max=100, timeout=1", False),
+    "not at all": ("keep-alive: timeout=0", False),
+    "nobody knows how long": ("keep-alive: timeout=soon", True),
+}
+
+
+@pytest.mark.parametrize("said", KEPT)
+def test_an_idle_connection_is_used_for_half_the_time_that_its_server_keeps_it(
+    background: Background, said: str
+) -> None:
+    """In the other half a request might cross the server's close on its way."""
+    field, kept = KEPT[said]
+
+    async def scene(pool: Pool) -> None:
+        assert await ask(pool) == b"ok"
+        (connection,) = pool._open
+        connection.idle_until -= 0.6  # as if so much time had gone by since
+        assert await ask(pool) == b"ok"
+
+    answer = whole(b"ok", 200, field)
+    with Scripted(background, [READ, answer, READ, answer, HANG]) as upstream:
+        _run(upstream.origin, scene, expiry=1.0)
+        assert upstream.connections == (1 if kept else 2)
 
 
 def test_a_place_is_free_as_soon_as_its_exchange_has_ended(background: Background) -> None:
