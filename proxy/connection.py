@@ -264,13 +264,21 @@ def _size(fields: Fields) -> int:
 
 
 def _ends_with_close(status: int, fields: Fields) -> bool:
-    """Whether the body has no length of its own and lasts until the connection closes (RFC 9112 section 6.3)."""
+    """Whether the body has no length of its own and lasts until the connection closes (RFC 9112 section 6.3).
+
+    Raises UpstreamMalformed for a transfer coding other than `chunked`: its name ends at this hop, so that the client
+    would get what it cannot read."""
     if status in (204, 304):
         return False
-    for name, _ in fields:  # noqa: SIM110 - a generator for each answer costs more than all that it looks at
-        if name in _FRAMING:
+    chunked = False
+    for name, value in fields:
+        if name == b"content-length":
             return False
-    return True
+        if name == b"transfer-encoding":
+            if chunked or value.lower() != b"chunked":
+                raise UpstreamMalformed("a transfer coding other than chunked")
+            chunked = True
+    return not chunked
 
 
 def _idle_seconds(fields: Fields, usual: float) -> float:

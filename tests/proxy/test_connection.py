@@ -14,7 +14,9 @@ from tests.servers import HANG, READ, RESET, Background, Script, Scripted, whole
 from tests.wire import PATIENCE
 
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\nhello"
-CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+CODED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: %b\r\n\r\n"
+"""The coding's name ends at this hop: a client could not read what it is not told of."""
+CHUNKED = CODED % b"chunked"
 
 
 def _exchange(upstream: Scripted, *, method: str = "POST", seconds: float = PATIENCE) -> tuple[Response, bytes]:
@@ -52,6 +54,7 @@ WHOLE_ANSWERS: dict[str, tuple[bytes, int, bytes]] = {
     "length": (whole(b"hello"), 200, b"hello"),
     "length 0": (whole(b""), 200, b""),
     "chunked": (CHUNKED + b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n", 200, b"hello"),
+    "chunked in capitals": (CODED % b"Chunked" + b"5\r\nhello\r\n0\r\n\r\n", 200, b"hello"),
     "chunked with trailers": (CHUNKED + b"5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n", 200, b"hello"),
     "204": (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
     "304 with the length of what it does not send": (
@@ -149,6 +152,13 @@ UNLAWFUL: dict[str, bytes] = {
     "101 that nobody asked for": b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
     "two lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
     "length and chunked": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "compressed in transfer": CODED % b"gzip, chunked" + b"2\r\nhi\r\n0\r\n\r\n",
+    "compressed in transfer, in two lines": CODED % b"gzip\r\ntransfer-encoding: chunked" + b"2\r\nhi\r\n0\r\n\r\n",
+    "compressed in transfer, with a length": CODED % b"gzip\r\ncontent-length: 2" + b"hi",
+    "compressed in transfer, behind a length": b"HTTP/1.1 200 OK\r\ncontent-length: 2" + (CODED % b"gzip")[15:] + b"hi",
+    "compressed until the close": CODED % b"gzip" + b"hi",
+    "chunked twice": CODED % b"chunked, chunked" + b"2\r\nhi\r\n0\r\n\r\n",
+    "chunked in two lines": CODED % b"chunked\r\ntransfer-encoding: chunked" + b"2\r\nhi\r\n0\r\n\r\n",
     "length that is no number": b"HTTP/1.1 200 OK\r\ncontent-length: two\r\n\r\nab",
     "obs-fold": b"HTTP/1.1 200 OK\r\na: b\r\n c: d\r\ncontent-length: 0\r\n\r\n",
     "bare LF": b"HTTP/1.1 200 OK\ncontent-length: 0\n\n",
