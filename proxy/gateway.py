@@ -143,7 +143,7 @@ class GatewayProtocol:
         self._in_head = False
         self._since = self.loop.time()
         head = self._head
-        if self._head_bytes > self.limits.head_bytes and head.size > self.limits.head_bytes:
+        if len(head.url) + head.size > self.limits.head_bytes:
             raise HeadTooLarge(f"more than {self.limits.head_bytes} bytes of header")
         version = "1.1" if self._begins_as_1_1 else self.parser.get_http_version()  # which writes it anew each time
         self._begins_as_1_1 = False
@@ -152,7 +152,8 @@ class GatewayProtocol:
             raise RequestRefused("a body behind an upgrade is not supported: send the request without Upgrade")
         keep_alive = version == "1.1" and self.parser.should_keep_alive()
         scope = head.scope_in(self._scope, version, self.parser.get_method())
-        self._take(Cycle(scope, self, keep_alive, head.expects_100))
+        expects_100 = head.expects_100 and version == "1.1"  # HTTP/1.0 knows no interim answers
+        self._take(Cycle(scope, self, keep_alive, expects_100))
         self._in_body = True
 
     def on_body(self, body: bytes) -> None:

@@ -13,23 +13,20 @@ _ASGI: ASGIVersions = {"version": "3.0", "spec_version": "2.3"}
 class Head:
     """A target and fields, byte for byte, with the fields' names in lower case."""
 
-    __slots__ = ("expects_100", "fields", "url")
+    __slots__ = ("expects_100", "fields", "size", "url")
 
     def __init__(self) -> None:
         self.url = b""
         self.fields: Fields = []
+        self.size = 0  # of the fields, in bytes, about
         self.expects_100 = False
 
     def add(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         self.fields.append((name, value))
+        self.size += len(name) + len(value) + 4
         if name == b"expect" and value.lower() == b"100-continue":
             self.expects_100 = True
-
-    @property
-    def size(self) -> int:
-        """In bytes, about."""
-        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.fields)
 
     @property
     def bodiless(self) -> bool:

@@ -161,6 +161,23 @@ def test_a_refused_request_is_answered_behind_the_good_ones(patiently: Behind, b
     assert [target for _, target in patiently.application.seen] == [b"/wait", b"/second"]
 
 
+@pytest.mark.parametrize("first", [request("GET", "/"), request("POST", "/", body=b"/")], ids=["head", "body"])
+@pytest.mark.parametrize("large", ["a field too long", "too many fields"])
+def test_a_head_too_large_is_refused_behind_another_request_too(patiently: Behind, first: bytes, large: str) -> None:
+    """Both come in one piece, of which a part is the first request's."""
+    with Client(patiently.port) as client:
+        client.send(first + REFUSED[large][0])
+        assert (client.read().body, client.read().status) == (b"/", 431)
+        assert client.ended()
+
+
+def test_a_head_is_not_measured_by_the_body_before_it(patiently: Behind) -> None:
+    with Client(patiently.port) as client:
+        fields = [("a", "x" * 20_000)]
+        client.send(request("POST", "/", body=BIG) + request("GET", "/next", fields))
+        assert (client.read().body, client.read().body) == (BIG, b"/next")
+
+
 def test_a_body_that_turns_out_malformed_is_refused_at_once(patiently: Behind) -> None:
     with Client(patiently.port) as client:
         client.send(CHUNKED + b"\r\n3\r\nabc\r\n")
@@ -222,6 +239,16 @@ def test_expect_continue_is_answered_before_the_body_is_sent(patiently: Behind) 
         assert client.read_head()[1] == 100
         client.send(b"hi")
         assert client.read().body == b"hi"
+
+
+def test_an_old_client_gets_no_interim_answer_that_it_would_take_for_the_answer(patiently: Behind) -> None:
+    """An expectation in HTTP/1.0 is passed over (RFC 9110 section 10.1.1)."""
+    with Client(patiently.port) as client:
+        client.send(b"POST / HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
+        eventually(lambda: patiently.application.seen)
+        client.send(b"hi")
+        answered = client.read()
+        assert (answered.interim, answered.body) == ((), b"hi")
 
 
 @pytest.mark.parametrize("protocol", ["websocket", "h2c"])
