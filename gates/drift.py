@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 from proxy.histogram import merge_counts
 from proxy.outputs import OutputTally, edges_of
 
 PARTS = 10
-"""Bins of the index: the champion's deciles, as the index is usual in credit scoring."""
+"""Bins of the index: the champion's deciles, as the index is usual in credit scoring. What holds a tenth by itself has
+a bin of its own, and so has what lies beyond all that the champion gave."""
 MOST_BARS = 24
 MOVED, DRIFTED = 0.1, 0.25
 """What the index is above where the outputs have moved, and where they have drifted."""
@@ -68,38 +69,53 @@ def drift(column: str, champion: OutputTally, candidate: OutputTally) -> Drift:
 
 
 def psi(champion: OutputTally, candidate: OutputTally) -> float:
-    """The sum of (q - p) ln(q / p) over bins, p and q being the shares of champion and candidate (Siddiqi 2006), each
-    label a bin of its own; with half an observation more in each bin, so that an empty one is no infinity."""
-    edges = _deciles(champion.numbers)
-    pairs = _binned(champion.numbers, candidate.numbers, edges)
-    labels = champion.labels.keys() | candidate.labels.keys()
-    pairs += [(champion.labels.get(label, 0), candidate.labels.get(label, 0)) for label in sorted(labels)]
-    ours = sum(p for p, _ in pairs) + _SMOOTHING * len(pairs)
-    theirs = sum(q for _, q in pairs) + _SMOOTHING * len(pairs)
-    shares = [((p + _SMOOTHING) / ours, (q + _SMOOTHING) / theirs) for p, q in pairs]
+    """The sum of (q - p) ln(q / p) over bins, p and q being the shares of champion and candidate (Siddiqi 2006); with
+    half an observation more in each bin, so that an empty one is no infinity."""
+    bins = _bins(champion, candidate)
+    ours = sum(p for p, _ in bins) + _SMOOTHING * len(bins)
+    theirs = sum(q for _, q in bins) + _SMOOTHING * len(bins)
+    shares = [((p + _SMOOTHING) / ours, (q + _SMOOTHING) / theirs) for p, q in bins]
     return sum((q - p) * math.log(q / p) for p, q in shares)
 
 
-def _deciles(numbers: Mapping[int, int]) -> list[int]:
-    """The buckets at which the champion's next tenth begins; the first bin has no lower edge."""
-    total, seen, edges = sum(numbers.values()), 0, list[int]()
-    for bucket in sorted(numbers):
-        if seen and seen * PARTS >= total * (len(edges) + 1):
-            edges.append(bucket)
-        seen += numbers[bucket]
-    return edges
+def _bins(champion: OutputTally, candidate: OutputTally) -> list[tuple[int, int]]:
+    """What is in each bin, of either: each label is one of its own. Bins without anything are none."""
+    edges = _edges(champion.numbers)
+    numbers = zip(_binned(champion.numbers, edges), _binned(candidate.numbers, edges), strict=True)
+    labels = sorted(champion.labels.keys() | candidate.labels.keys())
+    pairs = [*numbers, *((champion.labels.get(label, 0), candidate.labels.get(label, 0)) for label in labels)]
+    return [pair for pair in pairs if any(pair)]
 
 
-def _binned(champion: Mapping[int, int], candidate: Mapping[int, int], edges: list[int]) -> list[tuple[int, int]]:
-    """What falls between the edges, of either; no bins without numbers."""
-    if not (champion or candidate):
+def _edges(numbers: Mapping[int, int]) -> list[int]:
+    """The buckets at which a bin begins: where the champion's next tenth does, around what it often gives, and around
+    all that it gave.
+
+    A bucket's neighbours are no others yet: 1.0 begins a bucket, and 0.99999 is in the one before."""
+    if not numbers:
         return []
-    bounds = [-math.inf, *edges, math.inf]
+    total = sum(numbers.values())
+    often = {bucket for bucket, count in numbers.items() if count * PARTS >= total}
+    edges = {*_tenths(numbers), min(numbers) - 1, max(numbers) + 2}
+    edges |= {bucket + step for bucket in often for step in (-1, 0, 1, 2)}
+    return sorted(edge for edge in edges if (edge - 1 in often) == (edge in often))
 
-    def between(numbers: Mapping[int, int], low: float, high: float) -> int:
-        return sum(count for bucket, count in numbers.items() if low <= bucket < high)
 
-    return [(between(champion, low, high), between(candidate, low, high)) for low, high in pairwise(bounds)]
+def _tenths(numbers: Mapping[int, int]) -> Iterator[int]:
+    total, seen, begun = sum(numbers.values()), 0, 0
+    for bucket in sorted(numbers):
+        if seen * PARTS // total > begun:
+            begun = seen * PARTS // total
+            yield bucket
+        seen += numbers[bucket]
+
+
+def _binned(numbers: Mapping[int, int], edges: list[int]) -> list[int]:
+    """What is below the first edge, between each two, and from the last on."""
+    binned = [0] * (len(edges) + 1)
+    for bucket, count in numbers.items():
+        binned[bisect_right(edges, bucket)] += count
+    return binned
 
 
 def _number_bars(champion: OutputTally, candidate: OutputTally) -> list[Bar]:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.drift import FEWEST, MOST_BARS, drift, drifts, psi
-from proxy.outputs import OutputTally, outputs_of
+from gates.drift import DRIFTED, FEWEST, MOST_BARS, MOVED, drift, drifts, psi
+from proxy.histogram import merge_counts
+from proxy.outputs import OutputTally, bucket_of_number, outputs_of
 from proxy.snapshot import AgreementSpec
 
 NUMERIC = AgreementSpec(kind="numeric")
@@ -46,6 +47,49 @@ def test_of_numbers_it_is_what_their_deciles_give() -> None:
 def test_the_same_model_has_none_and_another_has_some() -> None:
     assert psi(numbers(normal(0, 1)), numbers(normal(0, 2))) < 0.02
     assert psi(numbers(normal(0, 1)), numbers(normal(1, 2))) > 0.25
+
+
+def _at(*values: tuple[float, int]) -> OutputTally:
+    return OutputTally(numbers={bucket_of_number(value): count for value, count in values})
+
+
+CONSTANT = _at((1.0, 1000))
+CERTAIN = _at((1.0, 950), (0.2, 10), (0.4, 10), (0.6, 10), (0.8, 20))
+UNIFORM = numbers([0.3 + 0.0004 * n for n in range(1000)])
+
+
+@pytest.mark.parametrize(
+    ("champion", "candidate"),
+    [
+        (CONSTANT, _at((0.1, 1000))),
+        (CONSTANT, _at((-7.0, 1000))),
+        (CERTAIN, _at((0.9, 1000))),
+        (_at((0.9, 1000)), CERTAIN),
+        (CERTAIN, _at((0.2, 250), (0.4, 250), (0.6, 250), (0.8, 250))),
+        (_at((0.0, 300), (1.0, 700)), _at((0.0, 300), (2.0, 700))),
+        (_at((0.0, 300), (1.0, 700)), _at((-1.0, 300), (1.0, 700))),
+    ],
+    ids=["elsewhere", "below 0", "never certain", "certain", "spread", "above the last", "below the first"],
+)
+def test_what_leaves_a_value_that_the_champion_often_gives_has_drifted(
+    champion: OutputTally, candidate: OutputTally
+) -> None:
+    """A decile that begins within a value's own bucket has no edge: what is beside that value needs bins of its own."""
+    assert psi(champion, candidate) > DRIFTED
+
+
+@pytest.mark.parametrize("ours", [CONSTANT, CERTAIN])
+def test_a_hair_beside_a_frequent_value_is_no_drift(ours: OutputTally) -> None:
+    """0.99999 is in the bucket below the one that 1.0 begins."""
+    beside = dict(ours.numbers)
+    beside[bucket_of_number(0.99999)] = beside.pop(bucket_of_number(1.0))
+    assert psi(ours, OutputTally(numbers=beside)) < 0.01
+
+
+@pytest.mark.parametrize("value", [0.1, 1.0])
+def test_what_lies_beyond_all_that_the_champion_gave_has_a_bin_of_its_own(value: float) -> None:
+    beyond = OutputTally(numbers=merge_counts(UNIFORM.numbers, _at((value, 60)).numbers))
+    assert psi(UNIFORM, beyond) > MOVED
 
 
 def test_of_few_values_none_is_told() -> None:
