@@ -17,7 +17,12 @@ MOST_BARS = 24
 MOVED, DRIFTED = 0.1, 0.25
 """What the index is above where the outputs have moved, and where they have drifted."""
 FEWEST = 50
-"""Values of each arm below which the index tells of chance alone: it is about (bins - 1) (1/n + 1/m) without drift."""
+"""Values of each arm below which nothing is told."""
+BY_CHANCE = 0.05
+"""What the index may be expected to be without drift, for it to be told: about (bins - 1) (1/n + 1/m) for n and m
+values (Yurdakul 2018). One bin more is reckoned, as the fewer there are, the further it scatters."""
+_CLEAR = 4
+"""An index so many times as far above `DRIFTED` as chance may be expected to bring is told in any case."""
 _SMOOTHING = 0.5
 _TAIL = 0.005
 
@@ -60,7 +65,7 @@ def drift(column: str, champion: OutputTally, candidate: OutputTally) -> Drift:
     counted = (champion.counted, candidate.counted)
     return Drift(
         column,
-        psi(champion, candidate) if min(counted) >= FEWEST else None,
+        _told(_bins(champion, candidate), counted),
         counted,
         (champion.missing, candidate.missing),
         counted[1] >= FEWEST and _distinct(candidate) == 1 and _distinct(champion) >= 4,
@@ -71,7 +76,18 @@ def drift(column: str, champion: OutputTally, candidate: OutputTally) -> Drift:
 def psi(champion: OutputTally, candidate: OutputTally) -> float:
     """The sum of (q - p) ln(q / p) over bins, p and q being the shares of champion and candidate (Siddiqi 2006); with
     half an observation more in each bin, so that an empty one is no infinity."""
-    bins = _bins(champion, candidate)
+    return _index(_bins(champion, candidate))
+
+
+def _told(bins: list[tuple[int, int]], counted: tuple[int, int]) -> float | None:
+    """The index, where it is more than chance."""
+    if min(counted) < FEWEST:
+        return None
+    index, by_chance = _index(bins), len(bins) * sum(1 / count for count in counted)
+    return index if by_chance <= BY_CHANCE or index > DRIFTED + _CLEAR * by_chance else None
+
+
+def _index(bins: list[tuple[int, int]]) -> float:
     ours = sum(p for p, _ in bins) + _SMOOTHING * len(bins)
     theirs = sum(q for _, q in bins) + _SMOOTHING * len(bins)
     shares = [((p + _SMOOTHING) / ours, (q + _SMOOTHING) / theirs) for p, q in bins]

@@ -63,8 +63,7 @@ class Comparer:
             spent = min(found.seconds, _MOST_A_PAIR + _MOST_A_BYTE * pair.size)
         self._budget.spend(spent)
         if window is not None and found.outputs is not None:
-            add_outputs(window.champion_outputs, found.outputs[0])
-            add_outputs(window.candidate_outputs, found.outputs[1])
+            add_outputs(window.champion_outputs, window.candidate_outputs, found.outputs)
         return found.comparison
 
     def _refusal(self, pair: Pair, is_long: bool) -> str:

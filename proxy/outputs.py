@@ -42,14 +42,18 @@ class OutputTally:
     def counted(self) -> int:
         return sum(self.numbers.values()) + sum(self.labels.values())
 
-    def add(self, other: OutputTally) -> None:
-        """In place. Labels beyond `MOST_LABELS` are counted together, under OTHER."""
+    def add(self, other: OutputTally, named: set[str]) -> None:
+        """In place. `named` are the labels that have a name: once they are `MOST_LABELS`, others are counted together,
+        under OTHER."""
         self.missing += other.missing
         for bucket, count in other.numbers.items():
             self.numbers[bucket] = self.numbers.get(bucket, 0) + count
         for label, count in other.labels.items():
-            if label not in self.labels and len(self.labels) >= MOST_LABELS:
-                label = OTHER
+            if label not in named:
+                if len(named) < MOST_LABELS:
+                    named.add(label)
+                else:
+                    label = OTHER
             self.labels[label] = self.labels.get(label, 0) + count
 
     def merged(self, other: OutputTally) -> OutputTally:
@@ -64,11 +68,20 @@ Outputs = dict[str, OutputTally]
 """By column: "" where an answer's rows have one value each, or are vectors of which the largest place is counted."""
 
 
-def add_outputs(total: Outputs, found: Mapping[str, OutputTally]) -> None:
-    """In place. Columns beyond `MOST_COLUMNS` are let go."""
-    for column, tally in found.items():
-        if column in total or len(total) < MOST_COLUMNS:
-            total.setdefault(column, OutputTally()).add(tally)
+def add_outputs(champion: Outputs, candidate: Outputs, found: tuple[Outputs, Outputs]) -> None:
+    """In place. Columns beyond `MOST_COLUMNS` are let go, and so are the names of labels beyond `MOST_LABELS`: of the
+    same ones in both arms, as which of them each meets first is chance, and would look like drift."""
+    ours, theirs = found
+    for column in {**ours, **theirs}:
+        if column not in champion:
+            if len(champion) >= MOST_COLUMNS:
+                continue
+            champion[column], candidate[column] = OutputTally(), OutputTally()
+        arms = (champion[column], candidate[column])
+        named = {*arms[0].labels, *arms[1].labels} - {OTHER}
+        for arm, tallies in zip(arms, found, strict=True):
+            if column in tallies:
+                arm.add(tallies[column], named)
 
 
 def merge_outputs(left: Mapping[str, OutputTally], right: Mapping[str, OutputTally]) -> Outputs:

@@ -151,9 +151,9 @@ def observed(draw: st.DrawFn) -> Window:
         window.agreement.observe(comparison)
     for comparison in draw(st.lists(comparisons, max_size=2)):
         window.noise.observe(comparison)
-    for outputs in (window.champion_outputs, window.candidate_outputs):
-        rows = draw(st.lists(st.floats() | st.sampled_from(["cat", "dog", None, {"a": 1, "b": 0.5}]), max_size=4))
-        add_outputs(outputs, outputs_of(rows, AgreementSpec()))
+    rows = st.lists(st.floats() | st.sampled_from(["cat", "dog", None, {"a": 1, "b": 0.5}]), max_size=4)
+    outputs = outputs_of(draw(rows), AgreementSpec()), outputs_of(draw(rows), AgreementSpec())
+    add_outputs(window.champion_outputs, window.candidate_outputs, outputs)
     for value in draw(st.lists(st.sampled_from("abc"), max_size=3)):
         places = (("country", value),)
         window.answers("candidate", SLICED, places).observe(200, draw(took))

@@ -2,25 +2,27 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
+from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gates.drift import DRIFTED, FEWEST, MOST_BARS, MOVED, drift, drifts, psi
 from proxy.histogram import merge_counts
-from proxy.outputs import OutputTally, bucket_of_number, outputs_of
+from proxy.outputs import Outputs, OutputTally, add_outputs, bucket_of_number, merge_outputs, outputs_of
 from proxy.snapshot import AgreementSpec
 
-NUMERIC = AgreementSpec(kind="numeric")
+AUTO, NUMERIC = AgreementSpec(), AgreementSpec(kind="numeric")
 
 
 def numbers(drawn: list[float]) -> OutputTally:
-    total = OutputTally()
-    for at in range(0, len(drawn), 50):
-        total.add(outputs_of(drawn[at : at + 50], NUMERIC)[""])
-    return total
+    parts = (outputs_of(drawn[at : at + 50], NUMERIC)[""] for at in range(0, len(drawn), 50))
+    return reduce(OutputTally.merged, parts)
 
 
 def normal(mean: float, seed: int, n: int = 4000) -> list[float]:
@@ -96,6 +98,77 @@ def test_of_few_values_none_is_told() -> None:
     few, many = OutputTally(labels={"a": FEWEST - 1}), OutputTally(labels={"a": FEWEST})
     assert drift("", few, many).psi is None
     assert drift("", many, many).psi == 0
+
+
+Draw = Callable[[int, np.random.Generator], OutputTally]
+SHARES: dict[str, Callable[[int], NDArray[np.float64]]] = {
+    "alike": np.ones,
+    "long tail": lambda count: 1 / np.arange(1, count + 1),
+    "one in most": lambda count: np.array([49.0 * (count - 1), *np.ones(count - 1)]),
+}
+
+
+def labelled(count: int, shape: str) -> Draw:
+    shares = SHARES[shape](count)
+
+    def draw(n: int, drawn: np.random.Generator) -> OutputTally:
+        counts = drawn.multinomial(n, shares / shares.sum()).tolist()
+        return OutputTally(labels={str(label): many for label, many in enumerate(counts) if many})
+
+    return draw
+
+
+def measured(values: Callable[[int, np.random.Generator], NDArray[np.float64]]) -> Draw:
+    def draw(n: int, drawn: np.random.Generator) -> OutputTally:
+        return OutputTally(numbers=Counter(map(bucket_of_number, values(n, drawn).tolist())))
+
+    return draw
+
+
+DRAWS: dict[str, Draw] = {
+    **{f"{count} {shape}": labelled(count, shape) for count in (2, 3, 10, 30, 64, 200) for shape in SHARES},
+    "normal": measured(lambda n, drawn: drawn.normal(size=n)),
+    "narrow": measured(lambda n, drawn: drawn.uniform(100, 110, n)),
+    "heavy tails": measured(lambda n, drawn: drawn.standard_cauchy(n)),
+    "five values": measured(lambda n, drawn: drawn.choice([0, 0.1, 0.5, 1.0, 3.0], n)),
+    "often certain": measured(lambda n, drawn: np.minimum(drawn.uniform(0, 1.5, n), 1.0)),
+}
+
+
+@pytest.mark.parametrize("sizes", [(50, 50), (50, 2000), (80, 80), (300, 300), (3000, 3000)])
+@pytest.mark.parametrize("name", DRAWS)
+def test_one_distribution_in_both_arms_has_not_drifted(name: str, sizes: tuple[int, int]) -> None:
+    """With thirty labels and sixty answers each the index is 0.3 to 0.6 by chance alone."""
+    drawn = np.random.default_rng(7)
+    found = [drift("", *(DRAWS[name](n, drawn) for n in sizes)).psi for _ in range(100)]
+    assert sum(psi is not None and psi > DRIFTED for psi in found) <= 1
+
+
+@pytest.mark.parametrize(("count", "n"), [(2, 60), (10, 150), (30, 400), (200, 2000)])
+def test_another_distribution_is_found_though_values_are_few(count: int, n: int) -> None:
+    drawn = np.random.default_rng(7)
+    ours, theirs = labelled(count, "alike")(n, drawn), labelled(count, "one in most")(n, drawn)
+    told = drift("", ours, theirs).psi
+    assert told is not None
+    assert told > DRIFTED
+
+
+@pytest.mark.parametrize("labels", [100, 200])
+def test_more_labels_than_are_named_are_no_drift(labels: int) -> None:
+    """Each arm meets others first; two workers, of which one has far more to do."""
+    drawn = random.Random(3)
+    arms: tuple[Outputs, Outputs] = ({}, {})
+    for pairs in (500, 4500):
+        ours: Outputs = {}
+        theirs: Outputs = {}
+        for _ in range(pairs):
+            label = f"label {drawn.randrange(labels)}"
+            other = label if drawn.random() < 0.8 else f"label {drawn.randrange(labels)}"
+            add_outputs(ours, theirs, (outputs_of([label], AUTO), outputs_of([other], AUTO)))
+        arms = merge_outputs(arms[0], ours), merge_outputs(arms[1], theirs)
+    told = drift("", arms[0][""], arms[1][""])
+    assert told.psi is not None
+    assert told.psi < MOVED
 
 
 def test_one_answer_to_everything_is_told() -> None:

@@ -36,7 +36,7 @@ async def metrics() -> list[Metric]:
         window = worker.window()
         window.shadow.drop("in_flight")
         window.noise.observe(Comparison())
-        window.champion_outputs[""] = window.candidate_outputs[""] = OutputTally(labels={"yes": 30, "no": 30})
+        window.champion_outputs[""] = window.candidate_outputs[""] = OutputTally(labels={"yes": 50, "no": 50})
         await desk.wait(2, worker)
         registry = CollectorRegistry()
         registry.register(

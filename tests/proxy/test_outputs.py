@@ -15,6 +15,7 @@ from proxy.outputs import (
     MOST_LABELS,
     OTHER,
     WHOLE,
+    Outputs,
     OutputTally,
     add_outputs,
     bucket_of_number,
@@ -95,12 +96,39 @@ def test_the_short_way_for_numbers_counts_what_the_long_one_does(numbers: list[f
 
 
 def test_what_is_counted_is_bounded_whatever_is_answered() -> None:
-    total = outputs_of([f"label {number}" for number in range(40)], AUTO)
+    champion: Outputs = {}
+    candidate: Outputs = {}
+    add_outputs(champion, candidate, (outputs_of([f"label {number}" for number in range(40)], AUTO), {}))
     for number in range(100):
-        add_outputs(total, outputs_of([f"more {number}", {f"column {number}": 1}], AUTO))
-    assert len(total) == MOST_COLUMNS
-    assert len(total[""].labels) == MOST_LABELS + 1
-    assert total[""].labels[OTHER] == 40 + 100 - MOST_LABELS
+        more = outputs_of([f"more {number}", {f"column {number}": 1}], AUTO)
+        add_outputs(champion, candidate, (more, {}))
+    assert len(champion) == MOST_COLUMNS
+    assert len(champion[""].labels) == MOST_LABELS + 1
+    assert champion[""].labels[OTHER] == 40 + 100 - MOST_LABELS
+
+
+@given(st.lists(st.tuples(st.integers(0, 90), st.integers(0, 90)), max_size=200))
+def test_a_label_has_its_name_in_both_arms_or_in_neither(pairs: list[tuple[int, int]]) -> None:
+    """What each arm meets first is chance, and would look like drift."""
+    champion: Outputs = {"": OutputTally()}
+    candidate: Outputs = {"": OutputTally()}
+    for ours, theirs in pairs:
+        add_outputs(champion, candidate, (outputs_of([f"{ours}"], AUTO), outputs_of([f"{theirs}"], AUTO)))
+    named = (champion[""].labels.keys() | candidate[""].labels.keys()) - {OTHER}
+    assert len(named) <= MOST_LABELS
+    for tally, said in zip((champion[""], candidate[""]), zip(*pairs, strict=True), strict=False):
+        for label in named:
+            assert tally.labels.get(label, 0) == [str(one) for one in said].count(label)
+
+
+def test_a_column_is_counted_in_both_arms_or_in_neither() -> None:
+    champion: Outputs = {}
+    candidate: Outputs = {}
+    for number in range(MOST_COLUMNS):
+        found = outputs_of([{f"ours {number}": 1}], AUTO), outputs_of([{f"theirs {number}": 1}], AUTO)
+        add_outputs(champion, candidate, found)
+    assert champion.keys() == candidate.keys()
+    assert len(champion) == MOST_COLUMNS
 
 
 def test_a_label_that_must_not_be_kept_is_counted_without_its_name() -> None:
