@@ -83,9 +83,9 @@ def _compared(left: Predictions, right: Predictions, spec: AgreementSpec) -> Com
     elif len(a) != len(b):
         rows = max(len(a), len(b))
         return Comparison("row_count", rows=rows, rows_disagreed=rows, candidate_failure=_shape_failure(left, kind))
-    if kind == "ranking":
-        return _by_row(a, b, lambda x, y: ranking_difference(x, y, spec))
     walk = Walk.under(spec, max(left.resolution, right.resolution))
+    if kind == "ranking":
+        return _by_row(a, b, lambda x, y: _ranking_difference(x, y, walk))
     if kind == "embedding" or (kind == "auto" and left.meaning == "embedding"):
         return _embeddings(a, b, walk)
     if kind == "text" or (kind == "auto" and left.meaning == "text"):
@@ -128,6 +128,14 @@ def _shape_failure(left: Predictions, kind: str) -> str:
 def _by_row(a: Sequence[object], b: Sequence[object], difference: Callable[[object, object], str]) -> Comparison:
     first, disagreed, row = first_of(map(difference, a, b))
     return Comparison(first, rows=len(a), rows_disagreed=disagreed, row=row)
+
+
+def _ranking_difference(a: object, b: object, walk: Walk) -> str:
+    """What is no ranking on either side may be the same all the same."""
+    found = ranking_difference(a, b, walk.spec)
+    if found is None:
+        return "type" if walk.difference(a, b) else ""
+    return found
 
 
 def _message_difference(a: object, b: object, walk: Walk) -> str:

@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from heapq import nlargest
 from typing import Any, TypeGuard
 
 from proxy.snapshot import AgreementSpec
 
-_LONGEST = 4096
 
-
-def ranking_difference(champion: object, candidate: object, spec: AgreementSpec) -> str:
+def ranking_difference(champion: object, candidate: object, spec: AgreementSpec) -> str | None:
     """ "overlap" where too few of the first `top_k` items are in both, "order" where those that are stand in too
-    different an order, "" where the rankings agree. Vectors of numbers are scores, and rank their own places."""
-    left, right = ranked(champion), ranked(candidate)
+    different an order, "type" where one side alone is a ranking, "" where the rankings agree; None where neither is
+    one. Vectors of numbers are scores, and rank their own places."""
+    left, right = ranked(champion, spec.top_k), ranked(candidate, spec.top_k)
     if left is None or right is None:
-        return "type"
-    k = min(spec.top_k, max(len(left), len(right)))
-    if not k:
-        return ""
-    common = set(left[:k]) & set(right[:k])
+        return None if left is right else "type"
+    k = max(len(left), len(right))
+    common = set(left) & set(right)
     if len(common) < spec.min_overlap * k:
         return "overlap"
-    return "order" if spearman(left[:k], right[:k], common) < spec.min_correlation else ""
+    return "order" if spearman(left, right, common) < spec.min_correlation else ""
 
 
-def ranked(value: object) -> Sequence[Hashable] | None:
-    """The items from first to last; None for what is no ranking. Of scores, the highest is first, and of equal ones the
-    one that comes first."""
+def ranked(value: object, k: int) -> Sequence[Hashable] | None:
+    """The first `k` items, from first to last, each once; None for what is no ranking. Of scores, the highest is first,
+    and of equal ones the one that comes first."""
     listed = value if isinstance(value, list) else [value]
-    if len(listed) > _LONGEST:
-        return None
     if _are_scores(listed):
         scores = [-math.inf if score != score else score for score in listed]
-        return sorted(range(len(scores)), key=lambda place: -scores[place])
-    items = [_identity(item) for item in listed]
-    return items if all(item is not None for item in items) else None
+        return nlargest(k, range(len(scores)), key=scores.__getitem__)
+    items = _distinct(map(_identity, listed), k)
+    return None if None in items else items
+
+
+def _distinct(items: Iterable[Hashable], k: int) -> list[Hashable]:
+    """The first `k`: what is repeated stands at its first place."""
+    met: dict[Hashable, None] = {}
+    for item in items:
+        met[item] = None
+        if len(met) == k:
+            break
+    return list(met)
 
 
 def _are_scores(items: list[object]) -> TypeGuard[list[Any]]:
@@ -46,22 +52,21 @@ def _are_scores(items: list[object]) -> TypeGuard[list[Any]]:
 
 
 def _identity(item: object) -> Hashable:
-    """A scalar, or what an object of a ranking is known by."""
+    """A scalar, or what an object of a ranking is known by; None for what is no item, as NaN."""
     if isinstance(item, dict):
         item = next((item[key] for key in ("id", "item", "item_id", "name", "label") if key in item), None)
-    return item if isinstance(item, str | int | float) else None
+    return item if isinstance(item, str | int | float) and item == item else None
 
 
 def spearman(left: Sequence[Hashable], right: Sequence[Hashable], common: set[Hashable]) -> float:
     """Spearman's rank correlation of the items that both have: 1 - 6 sum(d^2) / (n (n^2 - 1)), as no two tie. Fewer
     than two items have no order to differ in."""
-    first = {item: rank for rank, item in enumerate(_once(left, common))}
-    second = {item: rank for rank, item in enumerate(_once(right, common))}
-    n = len(first)
+    n = len(common)
     if n < 2:
         return 1.0
+    first, second = _ranks(left, common), _ranks(right, common)
     return 1 - 6 * sum((first[item] - second[item]) ** 2 for item in first) / (n * (n * n - 1))
 
 
-def _once(items: Sequence[Hashable], common: set[Hashable]) -> list[Hashable]:
-    return [item for item in dict.fromkeys(items) if item in common]
+def _ranks(items: Sequence[Hashable], common: set[Hashable]) -> dict[Hashable, int]:
+    return {item: rank for rank, item in enumerate(item for item in items if item in common)}
