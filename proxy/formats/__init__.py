@@ -8,7 +8,7 @@ from proxy.formats import openai, tensors
 from proxy.formats.answer import Answer
 from proxy.formats.encodings import decoded
 from proxy.formats.events import from_events
-from proxy.formats.reading import AnsweredError, Predictions, Unfit, Unreadable, parse
+from proxy.formats.reading import AnsweredError, Predictions, Unfit, Unreadable, parse, tells_of_error
 from proxy.formats.rows import ROWS_FORMATS, ROWS_MARK, decode_rows, in_columns, in_rows, unwrapped
 from proxy.snapshot import AgreementSpec, Format
 
@@ -58,7 +58,7 @@ def _in_document(document: object, spec: AgreementSpec, path: bytes) -> Predicti
         found = _found(document, spec.format, path)
         if found is not None:
             return found
-        if _is_error(document):
+        if tells_of_error(document):
             raise AnsweredError("error_in_200")
     if spec.format in ("kserve_v1", "tf_serving", "v2", "openai"):
         raise Unreadable("no_predictions")
@@ -85,10 +85,3 @@ def _found(document: dict[str, object], format: Format, path: bytes) -> Predicti
     if outputs is not None and (format == "tf_serving" or (format == "auto" and b":predict" in path)):
         return in_columns(outputs)
     return openai.from_document(document) if format in ("auto", "openai", "mlflow") else None
-
-
-def _is_error(document: dict[str, object]) -> bool:
-    """`{"error": ...}` as KServe, Triton, TensorFlow Serving and OpenAI have it, `{"error_code": ...}` as MLflow does.
-    A number is no error: a model may predict one."""
-    error = document.get("error") or document.get("error_code")
-    return isinstance(error, str | dict) and bool(error)

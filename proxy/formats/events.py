@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.formats.openai import index_of, parsed, row_of, rows_of_items, texts
-from proxy.formats.reading import AnsweredError, Predictions
+from proxy.formats.openai import calls_of, index_of, parsed, row_of, rows_of_items, texts
+from proxy.formats.reading import AnsweredError, Predictions, tells_of_error
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _LARGEST_INDEX = 4096
@@ -19,7 +19,8 @@ _RESPONSE_ENDS = frozenset(("response.completed", "response.incomplete"))
 def from_events(body: bytes) -> Predictions:
     """The joined deltas of each choice, the items of a response, or of any other stream its data.
 
-    Raises AnsweredError for an error among the events, and for choices or a response that end before they are done."""
+    Raises AnsweredError for an error among the events, for choices or a response that end before they are done, and
+    for a stream that ends before its first event does."""
     stream = _Stream()
     for event, data in _events(body):
         if data == "[DONE]":
@@ -42,7 +43,7 @@ class _Stream:
     def take(self, event: str, document: object) -> None:
         told = document if isinstance(document, dict) else {}
         kind, choices = told.get("type"), told.get("choices")
-        if "error" in (event, kind) or kind == "response.failed" or isinstance(told.get("error"), dict | str):
+        if "error" in (event, kind) or kind == "response.failed" or tells_of_error(told):
             raise AnsweredError("error_in_stream")
         if isinstance(choices, list):
             for choice in choices:
@@ -56,7 +57,7 @@ class _Stream:
             self.others.append(document)
 
     def predictions(self) -> Predictions:
-        if not (self.deltas or self.responds):
+        if self.others and not (self.deltas or self.responds):
             return texts(self.others)
         finished = self.deltas and all(joined["finished"] for joined in self.deltas.values())
         if not (self.done or finished):
@@ -66,9 +67,9 @@ class _Stream:
 
 
 def _events(body: bytes) -> Iterator[tuple[str, str]]:
-    """Each event's type and data."""
+    """Each event's type and data. One that no blank line ends has been cut, and is none."""
     event, data = "", list[str]()
-    for line in (*_LINE_END.split(body.decode(errors="replace")), ""):
+    for line in _LINE_END.split(body.decode(errors="replace"))[:-1]:
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:
@@ -85,14 +86,15 @@ def _join(deltas: dict[int, dict[str, Any]], choice: object) -> None:
     """Add a chunk to its choice. What is not of the protocol's shape adds nothing."""
     if not isinstance(choice, dict) or len(deltas) > _LARGEST_INDEX:
         return
-    joined = deltas.setdefault(index_of(choice), {"content": "", "tool_calls": [], "finished": False})
+    joined = deltas.setdefault(index_of(choice), {"content": "", "refusal": "", "tool_calls": [], "finished": False})
     joined["finished"] = joined["finished"] or bool(choice.get("finish_reason"))
     delta = choice.get("delta")
-    text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
-    if isinstance(text, str):
-        joined["content"] += text
-    calls = delta.get("tool_calls") if isinstance(delta, dict) else None
-    for call in calls if isinstance(calls, list) else ():
+    if not isinstance(delta, dict):
+        delta = {"content": choice.get("text")}
+    for key in ("content", "refusal"):
+        if isinstance(delta.get(key), str):
+            joined[key] += delta[key]
+    for call in calls_of(delta):
         if isinstance(call, dict):
             _join_call(joined["tool_calls"], call)
 

@@ -62,20 +62,32 @@ def row_of(message: object, text: object) -> object:
     """What a message says; with tool calls, both: `{"content": ..., "tool_calls": [...]}`. Ids are left out."""
     if not isinstance(message, dict):
         return text if isinstance(text, str) else message
-    content = _content(message.get("content"))
-    calls = message.get("tool_calls")
-    if not isinstance(calls, list) or not calls:
-        return content
-    return {"content": content, "tool_calls": [_call(call) for call in calls]}
+    content = _content(message.get("content"), message.get("refusal"))
+    calls = calls_of(message)
+    return {"content": content, "tool_calls": [_call(call) for call in calls]} if calls else content
 
 
-def _content(content: object) -> object:
-    """A string, or the joined texts of typed parts; null is no text, "" all the same."""
-    if isinstance(content, list) and all(
-        isinstance(part, dict) and isinstance(part.get("text"), str) for part in content
-    ):
-        return "".join(part["text"] for part in content)
-    return "" if content is None else content
+def _content(content: object, refusal: object) -> object:
+    """A string, or the joined texts of typed parts, and what a refusal says; null is no text, "" all the same."""
+    if isinstance(content, list):
+        parts = [_part(part) for part in content]
+        content = content if None in parts else "".join(map(str, parts))
+    said = "" if content is None else content
+    return said + refusal if isinstance(said, str) and isinstance(refusal, str) else said
+
+
+def _part(part: object) -> str | None:
+    """What a typed part of a message says; None for what is no text, as an image."""
+    told = (part.get("text"), part.get("refusal")) if isinstance(part, dict) else ()
+    return next((text for text in told if isinstance(text, str)), None)
+
+
+def calls_of(message: dict[str, Any]) -> list[object]:
+    """Tool calls, or the one `function_call` that came before them and is still answered."""
+    calls, legacy = message.get("tool_calls"), message.get("function_call")
+    if isinstance(calls, list) and calls:
+        return calls
+    return [{"function": legacy}] if isinstance(legacy, dict) else []
 
 
 def _call(call: object) -> object:

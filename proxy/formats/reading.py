@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -50,3 +50,10 @@ def parse(body: bytes | str) -> object:
     except (ValueError, RecursionError):
         raise Unreadable("malformed_json") from None
     return parsed
+
+
+def tells_of_error(document: dict[str, Any]) -> bool:
+    """`{"error": ...}` as KServe, Triton, TensorFlow Serving and OpenAI have it, `{"error_code": ...}` as MLflow does.
+    A number is no error: a model may predict one."""
+    error = document.get("error") or document.get("error_code")
+    return isinstance(error, str | dict) and bool(error)

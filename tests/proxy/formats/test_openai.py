@@ -50,8 +50,26 @@ def test_choices_come_in_their_order_without_what_changes_from_call_to_call() ->
             {"content": "", "tool_calls": [{"function": {"name": "f", "arguments": "no json"}}]},
             {"content": "", "tool_calls": [{"name": "f", "arguments": "no json"}]},
         ),
+        (
+            {"content": None, "function_call": {"name": "pay", "arguments": "{}"}},
+            {"content": "", "tool_calls": [{"name": "pay", "arguments": {}}]},
+        ),
+        ({"content": "hi", "function_call": None, "refusal": None}, "hi"),
+        ({"content": None, "refusal": "I must not."}, "I must not."),
+        ({"content": [{"type": "refusal", "refusal": "I must not."}]}, "I must not."),
+        ({"content": [{"type": "image", "url": "a"}]}, [{"type": "image", "url": "a"}]),
     ],
-    ids=["null", "parts", "a tool call", "a tool call with odd arguments"],
+    ids=[
+        "null",
+        "parts",
+        "a tool call",
+        "a tool call with odd arguments",
+        "a call of the old kind",
+        "no such call",
+        "a refusal",
+        "a refusal among parts",
+        "no text",
+    ],
 )
 def test_what_a_message_says(message: object, row: object) -> None:
     assert list(from_json({"choices": [{"message": message}]}).rows) == [row]
@@ -124,6 +142,12 @@ def test_streamed_and_plain_answers_are_the_same_predictions() -> None:
     assert streamed == from_json(
         {"choices": [{"index": 0, "message": message}, {"index": 1, "message": {"content": "y"}}]}
     )
+    refused = from_stream(chunk(refusal="I must"), chunk(refusal=" not."))
+    assert refused == from_json({"choices": [{"message": {"content": None, "refusal": "I must not."}}]})
+    begun, rest = {"name": "pay", "arguments": '{"sum"'}, {"arguments": ": 1}"}
+    called = from_stream(chunk(function_call=begun), chunk(function_call=rest))
+    whole = {"function_call": {"name": "pay", "arguments": '{"sum": 1}'}}
+    assert called == from_json({"choices": [{"message": whole}]})
 
 
 def test_a_stream_ends_with_done_or_with_a_reason_for_each_choice() -> None:
@@ -142,10 +166,29 @@ def test_an_error_among_the_events_is_told() -> None:
         predictions(Answer(200, [(b"content-type", b"text/event-stream")], named), AUTO)
 
 
+def from_bytes(body: bytes) -> Predictions:
+    return predictions(Answer(200, [(b"content-type", b"text/event-stream")], body), AUTO)
+
+
 def test_any_other_stream_is_its_data() -> None:
     assert from_stream({"a": 1}, "plain", "[2]", last="").rows == [{"a": 1}, "plain", [2]]
-    body = b": comment\n\nid: 1\ndata: one\ndata: two"
-    assert predictions(Answer(200, [(b"content-type", b"text/event-stream")], body), AUTO).rows == ["one\ntwo"]
+    assert from_bytes(b": comment\n\nid: 1\ndata: one\ndata: two\n\n").rows == ["one\ntwo"]
+
+
+def test_an_error_that_is_empty_is_none() -> None:
+    assert from_stream({"error": "", "a": 1}, {"error": {}, "a": 2}, {"error": None}).rows[0] == {"error": "", "a": 1}
+    assert from_stream({**chunk("a"), "error": ""}).rows == ["a"]
+
+
+def test_an_event_that_no_blank_line_ends_is_none() -> None:
+    assert from_bytes(b"data: one\n\ndata: tw").rows == ["one"]
+    assert from_bytes(b"data: one\n\ndata: two\n").rows == ["one"]
+
+
+@pytest.mark.parametrize("cut", [b'data: {"choi', b'data: {"a": 1}', b'data: {"a": 1}\n', b"", b": still at work\n\n"])
+def test_a_stream_without_one_whole_event_broke_off(cut: bytes) -> None:
+    with pytest.raises(AnsweredError, match=r"^truncated_stream$"):
+        from_bytes(cut)
 
 
 @given(st.lists(json_values | st.builds(chunk, st.none() | st.text(), st.integers()) | st.text(), max_size=5))
