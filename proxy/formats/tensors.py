@@ -37,6 +37,8 @@ _CODES = {
 RESOLUTIONS = {"BF16": 2.0**-7, "FP16": 2.0**-10, "FP32": 2.0**-23}
 """Machine epsilon: the relative step from 1.0 to the next number of the type."""
 
+_MEASURED = frozenset(("FP16", "BF16", "FP32", "FP64"))
+
 
 class _Parameters(msgspec.Struct):
     binary_data_size: int | None = None
@@ -69,6 +71,8 @@ def in_tensors(outputs: object, tail: bytes = b"") -> Predictions:
         size = output.parameters.binary_data_size if output.parameters else None
         if size is None:
             values = _flat(output.data)
+            if output.datatype in _MEASURED:
+                values = _measured(values)
         elif 0 <= size <= len(tail):
             values, tail = list(_unpacked(output.datatype, tail[:size])), tail[size:]
         else:
@@ -105,6 +109,16 @@ def _flat(data: object) -> list[object]:
             raise Unreadable("malformed_tensors")
         data = list(chain.from_iterable(data))
     return data
+
+
+def _measured(values: list[object]) -> list[object]:
+    """The values of a float type, of which whole ones may come as `1000`: they are no labels for that. What is no
+    number, as null, stays."""
+    try:
+        measured: list[object] = msgspec.convert(values, list[float])
+    except ValueError:
+        return [float(value) if type(value) is int and abs(value) < _BEYOND_FLOATS else value for value in values]
+    return measured
 
 
 def _unpacked(datatype: str, raw: bytes) -> Sequence[object]:
@@ -144,3 +158,4 @@ def _reshaped(values: list[object], shape: list[int]) -> list[object] | object:
 
 
 _MOST_EMPTY_ROWS = 1024
+_BEYOND_FLOATS = 2**1023

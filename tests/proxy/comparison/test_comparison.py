@@ -175,6 +175,17 @@ def test_a_declared_number_type_is_not_asked_for_more_than_it_has() -> None:
     assert compare(json_answer({"predictions": [0.10000000149011612]}), json_answer(double), EXACT).finding == "number"
 
 
+def test_a_declared_float_is_measured_however_it_is_written() -> None:
+    """JavaScript, Go and others write 1000.0 as 1000."""
+
+    def v2(datatype: str, data: list[float]) -> Answer:
+        return json_answer({"outputs": [{"name": "y", "shape": [2], "datatype": datatype, "data": data}]})
+
+    assert compare(v2("FP32", [1000, 0.5]), v2("FP32", [1001, 0.5]), SPEC).finding == ""
+    assert compare(v2("FP32", [1000, 0.5]), v2("FP32", [1020, 0.5]), SPEC).finding == "number"
+    assert compare(v2("INT64", [1000, 1]), v2("INT64", [1001, 1]), SPEC).finding == "label"
+
+
 def test_a_v2_answer_is_matched_by_name() -> None:
     a = {"name": "a", "shape": [1], "datatype": "INT64", "data": [1]}
     b = {"name": "b", "shape": [1], "datatype": "INT64", "data": [2]}

@@ -64,6 +64,18 @@ def test_json_is_reshaped_and_matched_by_name(outputs: list[object], rows: list[
     assert list(from_json(*outputs).rows) == rows
 
 
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64"])
+def test_whole_numbers_of_a_float_type_are_measured_all_the_same(datatype: str) -> None:
+    for data in ([1000, 2.5], [1000, None], [1000, 10**400], [1000, "NaN"], [1000, True]):
+        found = from_json(output("y", datatype, [2], data)).rows
+        assert list(found) == [1000.0, data[1]]
+        assert isinstance(found[0], float)
+
+
+def test_whole_numbers_of_another_type_stay_such() -> None:
+    assert all(isinstance(row, int) for row in from_json(output("y", "INT64", [2], [1000, 2])).rows)
+
+
 NUMPY = {
     "BOOL": "?", "UINT8": "<u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "<i1", "INT16": "<i2",
     "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
