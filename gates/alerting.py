@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 
-from gates.alerts import TEST, Alert, AlertKey, Delivery, Urgency, holding, told_by, turns
+from gates.alerts import CONDITIONS, TEST, Alert, AlertKey, Delivery, Urgency, ended, holding, told_by, turns
+from gates.channel import CHANNEL_OUTCOMES, Channel
 from gates.controller.daemonthread import DaemonThread, in_thread
-from gates.phases import Event
-from gates.ports import AlertLog, Clock, Notifier, NotifyError, StoreError
+from gates.phases import RETREATS
+from gates.ports import AlertLog, Clock, Notifier, StoreError
 from gates.settings import Settings
 from gates.settings.alerts import AlertSettings
 from gates.state import AuditRow
@@ -24,16 +24,12 @@ from proxy.snapshot import Phase
 
 logger = logging.getLogger("penstock.alerts")
 
-OUTCOMES = ("sent", "failed", "repeated", "over_rate", "dropped")
+OUTCOMES = ("repeated", *CHANNEL_OUTCOMES)
 LOOK_EVERY = 2.0
 STEADY_SECONDS = 6.0
 """A condition is told of that has held for so long: workers need a moment to find a new control plane."""
-SEND_SECONDS = 30.0
-TRIES = 6
-FIRST_PAUSE = 1.0
-RATE_SECONDS = 600.0
-QUEUE = 200
-"""Alerts of one channel on their way; what comes beyond them is dropped and counted."""
+CALM_SECONDS = 60.0
+"""One that has been gone for so long is over: what comes and goes is told of once, and not every few seconds."""
 
 Conditions = Mapping[tuple[str, str], str]
 MakeNotifier = Callable[[AlertSettings], Notifier]
@@ -67,7 +63,7 @@ def _said(gates: Iterable[GateResult]) -> str:
 
 
 class Alerting:
-    """One queue for each channel, so that one that hangs holds up no other."""
+    """A queue for each channel, so that one that hangs holds up no other."""
 
     def __init__(self, settings: AlertSettings, make: MakeNotifier, clock: Clock, log: AlertLog) -> None:
         """Raises Unusable."""
@@ -80,10 +76,10 @@ class Alerting:
         self._log_calls = DaemonThread("the log of alerts")
         self._notes: set[asyncio.Task[None]] = set()
         self._sent: dict[AlertKey, float] = {}
-        self._under_way: Counter[AlertKey] = Counter()
         self._since: dict[tuple[str, str], float] = {}
+        """Since when a condition holds that was not told, or holds no more that was."""
         self._told: set[tuple[str, str]] = set()
-        self._channels: dict[str, _Channel] = {}
+        self._channels: dict[str, Channel] = {}
 
     def prepare(self, settings: Settings) -> Callable[[], None]:
         """What makes these settings count. Raises Unusable."""
@@ -118,17 +114,13 @@ class Alerting:
             self.offer(alert)
 
     def look(self, now: Conditions) -> None:
-        """What holds at this moment; what began a while ago is told, and what ended."""
+        """What holds at this moment; what began a while ago is told, and what ended, each time anew."""
         at = self._clock.monotonic()
-        self._since = {condition: self._since.get(condition, at) for condition in now}
-        steady = {
-            condition: text
-            for condition, text in now.items()
-            if condition in self._told or at - self._since[condition] >= STEADY_SECONDS
-        }
-        for alert in turns(self._told, steady):
-            self.offer(alert)
-        self._told = set(steady)
+        self._since = {condition: self._since.get(condition, at) for condition in now.keys() ^ self._told}
+        settled = {condition for condition, since in self._since.items() if at - since >= self._patience(condition)}
+        before, self._told = self._told, self._told ^ settled
+        for alert in turns(before, {condition: now.get(condition, "") for condition in self._told}):
+            self._tell(alert)
 
     def offer(self, alert: Alert) -> None:
         """To the channels of its urgency, unless it is the same as before."""
@@ -139,11 +131,7 @@ class Alerting:
             return
         self._sent = {key: at for key, at in self._sent.items() if now - at < self._settings.repeat_after}
         self._sent[alert.key] = now
-        channels = self._settings.routes.get(alert.urgency, ())
-        if channels:
-            self._under_way[alert.key] += len(channels)
-        for name in channels:
-            self._channel(name).put(alert)
+        self._tell(alert)
 
     async def test(self, urgency: Urgency) -> list[Delivery]:
         """Send one to each channel of this urgency, past all limits, and tell what came of it."""
@@ -156,19 +144,34 @@ class Alerting:
             channel.close()
         self._log_calls.shutdown(wait=False)
 
-    def _channel(self, name: str) -> _Channel:
+    def _channel(self, name: str) -> Channel:
         if name not in self._channels:
-            self._channels[name] = _Channel(name, self._notifier, self._clock, self._done, lambda: self._settings.most)
+            self._channels[name] = Channel(name, self._notifier, self._clock, lambda: self._settings.most)
         return self._channels[name]
 
-    def _done(self, alert: Alert, outcome: str) -> None:
-        """One channel is done with it; once all are, it is on record as told."""
-        self._count(alert, outcome)
-        self._under_way[alert.key] -= 1
-        if self._under_way[alert.key] <= 0:
-            del self._under_way[alert.key]
-            self._notes.add(note := asyncio.get_running_loop().create_task(self._note(alert.key)))
-            note.add_done_callback(self._notes.discard)
+    def _tell(self, alert: Alert) -> None:
+        """To each channel of its urgency; once all have taken it, it is on record as told."""
+        names = self._settings.routes.get(alert.urgency, ())
+        owed = set(names)
+
+        def done(name: str, outcome: str) -> None:
+            self._count(alert, outcome)
+            if outcome == "sent":
+                owed.discard(name)
+                if not owed and self._is_so(alert):
+                    self._notes.add(note := asyncio.get_running_loop().create_task(self._note(alert.key)))
+                    note.add_done_callback(self._notes.discard)
+
+        for name in names:
+            self._channel(name).put(alert, partial(done, name))
+
+    def _is_so(self, alert: Alert) -> bool:
+        """A condition may have ended or begun again by the time that its beginning or end was taken."""
+        name, subject, _ = alert.topic
+        return name not in CONDITIONS or ((name, subject) in self._told) == (ended(alert.key) is None)
+
+    def _patience(self, condition: tuple[str, str]) -> float:
+        return CALM_SECONDS if condition in self._told else STEADY_SECONDS
 
     async def _note(self, key: AlertKey) -> None:
         wall = self._clock.wall()
@@ -193,93 +196,10 @@ def _told_by(row: AuditRow) -> Alert | None:
 
 
 def _occasion(row: AuditRow) -> str:
-    """A rollout does the same in each of its stages once: a retreat that had to be made again is the same one. Advice
-    may change within a stage, and what people and gates do beside a rollout is another thing each time."""
+    """A retreat that had to be made again is the same one, and so is what other control planes find in the same files;
+    everything else is another thing each time, in a stage that a rollout comes back to as well."""
     if not row.model:
-        return ""
-    if row.rollout and row.event != Event.ADVISE:
+        return row.inputs
+    if row.event in RETREATS:
         return f"{row.rollout}:{row.position}"
     return f"{row.rollout}:{row.at!r}"
-
-
-class _Channel:
-    """One channel's queue and the thread that works on it."""
-
-    def __init__(
-        self,
-        name: str,
-        notifier: Notifier,
-        clock: Clock,
-        count: Callable[[Alert, str], None],
-        most: Callable[[], int],
-    ) -> None:
-        self.notifier = notifier
-        self._name = name
-        self._clock = clock
-        self._count = count
-        self._most = most
-        self._thread = DaemonThread(f"alerts to {name}")
-        self._waiting: deque[Alert] = deque()
-        self._times: deque[float] = deque()
-        self._held_back = 0
-        self._task: asyncio.Task[None] | None = None
-
-    def put(self, alert: Alert) -> None:
-        if not self._has_room():
-            self._held_back += 1
-            self._count(alert, "over_rate")
-            return
-        if len(self._waiting) >= QUEUE:
-            self._count(alert, "dropped")
-            return
-        if self._held_back:
-            alert = replace(alert, text=f"{alert.text}\n({self._held_back} more were held back before this one)")
-            self._held_back = 0
-        self._times.append(self._clock.monotonic())
-        self._waiting.append(alert)
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def test(self, alert: Alert) -> Delivery:
-        try:
-            await self._send(alert)
-        except NotifyError as error:
-            return Delivery(self._name, str(error))
-        return Delivery(self._name, "")
-
-    def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-        self._thread.shutdown(wait=False)
-
-    async def _work(self) -> None:
-        while self._waiting:
-            alert = self._waiting.popleft()
-            self._count(alert, "sent" if await self._deliver(alert) else "failed")
-
-    async def _deliver(self, alert: Alert) -> bool:
-        """Several tries, ever further apart; whether one of them did it."""
-        for turn in range(TRIES):
-            try:
-                await self._send(alert)
-                return True
-            except NotifyError as error:
-                left = TRIES - turn - 1
-                logger.warning("alert %s not delivered, %d tries left: %s", alert.name, left, error)
-                if left:
-                    await asyncio.sleep(FIRST_PAUSE * 2**turn)
-        return False
-
-    async def _send(self, alert: Alert) -> None:
-        """Raises NotifyError."""
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await in_thread(self._thread, self.notifier.send, self._name, alert)
-        except TimeoutError:
-            raise NotifyError(f"{self._name}: the service did not answer within {SEND_SECONDS:g} s") from None
-
-    def _has_room(self) -> bool:
-        now = self._clock.monotonic()
-        while self._times and now - self._times[0] >= RATE_SECONDS:
-            self._times.popleft()
-        return len(self._times) < self._most()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -42,6 +42,11 @@ class Alert:
     def key(self) -> AlertKey:
         return AlertKey(self.name, self.subject, self.occasion)
 
+    @property
+    def topic(self) -> AlertKey:
+        """What it is the newest word of: the end of a condition is of the same topic as its beginning."""
+        return ended(self.key) or self.key
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -80,6 +85,7 @@ CONDITIONS: dict[str, tuple[Urgency, str]] = {
 """What may hold for a while: it is told when it begins, and its end as info."""
 
 TEST = "test"
+_OVER = "_over"
 
 
 def told_by(event: str, model: str, by: str, reason: str, occasion: str) -> Alert | None:
@@ -90,7 +96,7 @@ def told_by(event: str, model: str, by: str, reason: str, occasion: str) -> Aler
         return None
     name, urgency, said = RULES[event]
     if not model:
-        return Alert(name, "", urgency, f"Penstock: {said}", reason)
+        return Alert(name, "", urgency, f"Penstock: {said}", reason, occasion)
     if urgency is Urgency.CRITICAL and not unasked(by):
         urgency = Urgency.WARNING
     return Alert(name, model, urgency, f"{model}: {said}", f"{reason} (by {by})", occasion)
@@ -103,7 +109,9 @@ def begins(condition: str, subject: str, text: str) -> Alert:
 
 def ends(condition: str, subject: str) -> Alert:
     _, said = CONDITIONS[condition]
-    return Alert(_over(condition), subject, Urgency.INFO, f"{subject or 'Penstock'}: over: {said}", "It holds no more.")
+    return Alert(
+        f"{condition}{_OVER}", subject, Urgency.INFO, f"{subject or 'Penstock'}: over: {said}", "It holds no more."
+    )
 
 
 def turns(before: Set[tuple[str, str]], now: Mapping[tuple[str, str], str]) -> Iterator[Alert]:
@@ -114,14 +122,12 @@ def turns(before: Set[tuple[str, str]], now: Mapping[tuple[str, str], str]) -> I
         yield ends(condition, subject)
 
 
-def holding(told: Mapping[AlertKey, float]) -> set[tuple[str, str]]:
-    """The conditions that were told to begin, and not since to be over; `told` is by when."""
-    return {
-        (name, subject)
-        for (name, subject, _), at in told.items()
-        if name in CONDITIONS and at > told.get(AlertKey(_over(name), subject), 0.0)
-    }
+def ended(key: AlertKey) -> AlertKey | None:
+    """The beginning that an end takes back, None where the alert is no end."""
+    name = key.name.removesuffix(_OVER)
+    return key._replace(name=name) if name != key.name else None
 
 
-def _over(condition: str) -> str:
-    return f"{condition}_over"
+def holding(told: Iterable[AlertKey]) -> set[tuple[str, str]]:
+    """The conditions among what was told and not taken back."""
+    return {(name, subject) for name, subject, _ in told if name in CONDITIONS}

@@ -125,12 +125,14 @@ class OutcomeStore(Protocol):
 
 
 class AlertLog(Protocol):
-    """Which alerts were told, and when last: wall seconds. Each method may block, and raises StoreError."""
+    """Which alerts were told, and when last: wall seconds. A condition is among them until its end is told. Each method
+    may block, and raises StoreError."""
 
     def told(self) -> Mapping[AlertKey, float]: ...
 
     def tell(self, key: AlertKey, at: float, before: float) -> None:
-        """Note it down, and forget what was told before `before`, but for conditions: those may hold yet."""
+        """Note it down; of the end of a condition, that it holds no more. What was told before `before` is forgotten,
+        but for conditions: those may hold yet."""
         ...
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from gates.alerts import CONDITIONS, Alert, AlertKey
+from gates.alerts import CONDITIONS, Alert, AlertKey, ended
 from gates.ports import MetricsError, NotifyError, RegistryError, RolloutFacts, StaleGeneration, StoreError
 from gates.promotion.series import Series
 from gates.rollout import Rollout
@@ -252,7 +252,10 @@ class FakeAlertLog:
 
     def tell(self, key: AlertKey, at: float, before: float) -> None:
         self._answer()
-        self.rows[key] = at
+        if (begun := ended(key)) is None:
+            self.rows[key] = at
+        else:
+            self.rows.pop(begun, None)
         self.rows = {key: at for key, at in self.rows.items() if at >= before or key.name in CONDITIONS}
 
     def _answer(self) -> None:

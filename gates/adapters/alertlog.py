@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import delete, select
+from sqlalchemy import Insert, delete, select
 
 from gates.adapters import tables
 from gates.adapters.database import retried
 from gates.adapters.transactions import Transactions
-from gates.alerts import CONDITIONS, AlertKey
+from gates.alerts import CONDITIONS, AlertKey, ended
 
 
 class SqlAlertLog:
@@ -27,12 +27,15 @@ class SqlAlertLog:
 
     @retried
     def tell(self, key: AlertKey, at: float, before: float) -> None:
+        kept, begun = tables.alerts, ended(key)
+        with self._transactions.begin() as db:
+            db.execute(self._noted(key, at) if begun is None else delete(kept).filter_by(**begun._asdict()))
+            db.execute(delete(kept).where(kept.c.at < before, kept.c.name.not_in(tuple(CONDITIONS))))
+
+    def _noted(self, key: AlertKey, at: float) -> Insert:
         kept = tables.alerts
         statement = self._transactions.insert(kept).values(**key._asdict(), at=at)
-        again = statement.on_conflict_do_update(index_elements=list(kept.primary_key), set_={"at": at})
-        with self._transactions.begin() as db:
-            db.execute(again)
-            db.execute(delete(kept).where(kept.c.at < before, kept.c.name.not_in(tuple(CONDITIONS))))
+        return statement.on_conflict_do_update(index_elements=list(kept.primary_key), set_={"at": at})
 
     def close(self) -> None:
         self._transactions.close()

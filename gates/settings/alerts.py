@@ -26,7 +26,8 @@ class ChannelSettings:
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
     """`routes` are the channels of each urgency. The same alert is not sent again within `repeat_after` seconds, and
-    no channel gets more than `most` in ten minutes."""
+    no channel gets more than `most` in ten minutes, but
+    for critical ones."""
 
     channels: tuple[ChannelSettings, ...] = ()
     routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class AlertKeys(Keys):
     repeat_after: kinds.Deadline = written("1h")
     """The same alert is not sent again before that."""
     most_in_ten_minutes: Annotated[int, Field(ge=1)] = 30
-    """No channel gets more; what is over is counted, and told in one line once there is room."""
+    """No channel gets more, critical ones aside; what is over is counted, and told in one line once there is room."""
 
     @field_validator("critical", "warning", "info")
     @classmethod

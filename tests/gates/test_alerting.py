@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from gates import alerting
+from gates import alerting, channel
 from gates.alerting import Alerting
 from gates.alerts import Alert, Delivery, Urgency
 from gates.phases import Event
@@ -38,11 +38,11 @@ class Bench:
         bench.clock.seconds = 5.0
         return bench
 
-    def look(self, *conditions: str) -> None:
-        """These hold for long enough to be told of."""
+    def look(self, *conditions: str, seconds: float = alerting.CALM_SECONDS) -> None:
+        """These hold, and no others: for long enough to be told of at either end."""
         now = {(condition, ""): "because" for condition in conditions}
         self.alerting.look(now)
-        self.clock.advance(alerting.STEADY_SECONDS)
+        self.clock.advance(seconds)
         self.alerting.look(now)
 
     def names(self, channel: str = "chat") -> list[str]:
@@ -61,7 +61,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerting, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(channel, "QUICK", (0.0, 0.001, 0.001))
 
 
 @in_loop
@@ -93,7 +93,7 @@ async def test_a_flood_is_cut_and_told_of_once_there_is_room() -> None:
     for number in range(20):
         bench.alerting.offer(alert(number, Urgency.WARNING))
     await until(lambda: bench.counted(Urgency.WARNING) == {"sent": 5, "over_rate": 15})
-    bench.clock.advance(alerting.RATE_SECONDS)
+    bench.clock.advance(channel.RATE_SECONDS)
     bench.alerting.offer(alert(99, Urgency.WARNING))
     await until(lambda: len(bench.notifier.sent) == 6)
     assert "15 more were held back" in bench.notifier.sent[-1][1].text
@@ -109,6 +109,84 @@ async def test_what_fails_is_tried_again_and_given_up_in_the_end() -> None:
     bench.notifier.trouble = lambda channel: "down"
     bench.alerting.offer(alert(1, Urgency.WARNING))
     await until(lambda: bench.counted(Urgency.WARNING) == {"failed": 1})
+
+
+@in_loop
+async def test_a_critical_one_is_tried_for_hours_and_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pager that refuses for minutes, or refuses this very one."""
+    monkeypatch.setattr(channel, "LATE", (0.01,) * 3000)
+    bench = Bench()
+    refused = {"pager"}
+    bench.notifier.trouble = lambda channel: "busy" if channel in refused else ""
+    bench.alerting.offer(alert())
+    await until(lambda: bench.counted() == {"sent": 1, "late": 1})
+    assert bench.log.rows == {}, "half told is not told"
+    bench.alerting.offer(alert(1))
+    await until(lambda: bench.counted() == {"sent": 2, "late": 2})
+    refused.clear()
+    await until(lambda: len(bench.names("pager")) == 2)
+    assert all("late: it could not be told at 20" in told.text for to, told in bench.notifier.sent if to == "pager")
+    await until(lambda: set(bench.log.rows) == {alert().key, alert(1).key})
+
+
+@in_loop
+async def test_a_critical_one_is_given_up_in_the_end_and_is_not_on_record_as_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channel, "LATE", (0.001,) * 2)
+    first = Bench()
+    first.notifier.trouble = lambda channel: "down" if channel == "pager" else ""
+    first.alerting.on_record(row(first, "roll_back"))
+    await until(lambda: first.counted() == {"sent": 1, "late": 1, "failed": 1})
+    second = first.next(after=5)
+    await second.alerting.recall([row(second, "roll_back", ago=5)])
+    await until(lambda: second.names("pager") == ["rolled_back"])
+
+
+def test_the_pauses_of_a_critical_one_grow_and_last_for_hours() -> None:
+    pauses = [*channel.QUICK, *channel.LATE]
+    assert pauses == sorted(pauses)
+    assert sum(pauses) >= 5 * 3600
+    assert max(pauses) <= 300
+
+
+@in_loop
+async def test_a_critical_one_is_sent_whatever_else_was_told() -> None:
+    """Info that shares its channel has filled the ten minutes."""
+    bench = Bench()
+    for number in range(20):
+        bench.alerting.offer(alert(number, Urgency.INFO))
+    for number in range(20, 30):
+        bench.alerting.offer(alert(number))
+    await until(lambda: bench.counted() == {"sent": 20})
+    assert bench.counted(Urgency.INFO) == {"sent": 5, "over_rate": 15}
+
+
+@in_loop
+async def test_a_critical_one_goes_before_what_waits() -> None:
+    bench = Bench()
+    bench.notifier.gate.clear()
+    for number in range(3):
+        bench.alerting.offer(alert(number, Urgency.INFO))
+    await asyncio.sleep(0.05)
+    bench.alerting.offer(alert(9))
+    bench.notifier.gate.set()
+    await until(lambda: len(bench.names()) == 4)
+    assert [each.urgency for to, each in bench.notifier.sent if to == "chat"] == ["info", "critical", "info", "info"]
+
+
+@in_loop
+async def test_no_more_than_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "QUEUE", 3)
+    monkeypatch.setattr(channel, "LATE", (3600.0,))
+    bench = Bench()
+    bench.notifier.trouble = lambda channel: "down"
+    for number in range(5):
+        bench.alerting.offer(alert(number))
+    await until(lambda: bench.counted() == {"late": 6, "dropped": 4})
+    bench.alerting.offer(alert(9))
+    await until(lambda: bench.counted() == {"late": 6, "dropped": 4, "failed": 2})
+    bench.alerting.close()
 
 
 @in_loop
@@ -175,10 +253,20 @@ async def test_what_was_told_is_not_told_again_by_the_next_control_plane() -> No
     assert second.counted() == {}, "nor is it counted as if it had come once more"
 
 
-@pytest.mark.parametrize(("event", "name"), [("advise", "advised"), ("revert", "reverted"), ("approve", "approved")])
+@pytest.mark.parametrize(
+    ("event", "name"),
+    [
+        ("advise", "advised"),
+        ("revert", "reverted"),
+        ("approve", "approved"),
+        ("hold", "awaits_approval"),
+        ("overdue", "overdue"),
+    ],
+)
 @in_loop
 async def test_what_is_another_thing_each_time_is_told_each_time_and_once(event: str, name: str) -> None:
-    """Advice to climb, then to roll back; back to the version before, and forth; one review, and another."""
+    """Advice to climb, then to roll back; back to the version before, and forth; one review, and another; a stage that
+    waits or is late, and does so again after a step down."""
     first = Bench()
     rows = [row(first, event, ago=20), row(first, event, ago=10)]
     for each in rows:
@@ -193,7 +281,7 @@ async def test_what_is_another_thing_each_time_is_told_each_time_and_once(event:
 
 @in_loop
 async def test_what_was_decided_and_not_told_is_told_by_the_next_control_plane(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerting, "FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr(channel, "QUICK", (0.0, 3600.0))
     first = Bench()
     first.notifier.trouble = lambda channel: "down" if channel == "pager" else ""
     first.alerting.on_record(row(first, "roll_back"))
@@ -202,7 +290,7 @@ async def test_what_was_decided_and_not_told_is_told_by_the_next_control_plane(m
     second = first.next(after=5)
     await second.alerting.recall([row(second, "roll_back", ago=5), row(second, "start", 0, ago=10)])
     await until(lambda: second.names("pager") == ["rolled_back"])
-    await until(lambda: second.names() == ["started", "rolled_back"])
+    await until(lambda: second.names() == ["rolled_back", "started"])
 
 
 @in_loop
@@ -222,7 +310,7 @@ async def test_the_end_of_a_condition_is_told_also_by_another_control_plane() ->
     await second.alerting.recall([])
     second.look("store_gone")
     await until(lambda: second.names() == ["registry_gone_over"])
-    await until(lambda: len(second.log.rows) == 3)
+    await until(lambda: len(second.log.rows) == 1)
     third = second.next(after=1)
     await third.alerting.recall([])
     third.look()
@@ -243,6 +331,64 @@ async def test_a_condition_that_flickers_is_not_told() -> None:
 
 
 @in_loop
+async def test_a_condition_that_is_over_and_comes_back_is_told_each_time() -> None:
+    """Soon after, and for long: the last that the pager heard must not be that it is over."""
+    bench = Bench(replace(SETTINGS, repeat_after=3600.0))
+    heard = []
+    for conditions in (("store_gone",), (), ("store_gone",), (), ("store_gone",)):
+        bench.look(*conditions)
+        heard.append("store_gone" if conditions else "store_gone_over")
+        await until(lambda: bench.names() == heard)
+    await until(lambda: bench.names("pager") == ["store_gone"] * 3)
+
+
+@in_loop
+async def test_a_condition_that_is_gone_for_a_moment_holds() -> None:
+    """What comes and goes every few seconds would else fill the pager."""
+    bench = Bench()
+    bench.look("no_workers")
+    for _ in range(5):
+        bench.look(seconds=alerting.CALM_SECONDS / 2)
+        bench.look("no_workers")
+    bench.alerting.offer(alert(1))
+    await until(lambda: bench.names() == ["no_workers", "rolled_back"])
+
+
+@in_loop
+async def test_an_end_that_was_told_leaves_nothing_for_the_next_control_plane_to_tell() -> None:
+    """A trouble of last month is not over today: what is kept of it would never be forgotten."""
+    first = Bench()
+    first.look("store_gone")
+    await until(lambda: len(first.log.rows) == 1)
+    first.look()
+    await until(lambda: first.names() == ["store_gone", "store_gone_over"])
+    await until(lambda: first.log.rows == {})
+    second = first.next(after=100 * SETTINGS.repeat_after)
+    second.alerting.offer(alert(1))
+    await second.alerting.recall([])
+    second.look()
+    await until(lambda: second.names() == ["rolled_back"])
+
+
+@in_loop
+async def test_a_beginning_that_waits_gives_way_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The channel comes back and hears the newest alone; the pager, which hears of no end, hears the beginning."""
+    monkeypatch.setattr(channel, "LATE", (0.001,) * 3000)
+    bench = Bench()
+    bench.notifier.trouble = lambda channel: "down"
+    bench.look("store_gone")
+    await until(lambda: bench.counted().get("late") == 2)
+    bench.look()
+    await until(lambda: bench.counted().get("overtaken") == 1)
+    bench.notifier.trouble = lambda channel: ""
+    await until(lambda: bench.names("pager") == ["store_gone"])
+    bench.alerting.offer(alert(1))
+    await until(lambda: bench.names()[-1:] == ["rolled_back"])
+    assert "store_gone" not in bench.names()
+    await until(lambda: {key.name for key in bench.log.rows} == {"rolled_back"})
+
+
+@in_loop
 async def test_a_log_that_fails_keeps_no_alert_back() -> None:
     bench = Bench(log=FakeAlertLog(broken="gone"))
     await bench.alerting.recall([row(bench, "roll_back")])
@@ -258,7 +404,9 @@ async def test_what_holds_for_a_while_is_told_at_both_ends() -> None:
         await until(lambda: len(desk.notifier.sent) == 4)
         names = {each.name for _, each in desk.notifier.sent}
         assert names == {"started", "no_workers", "registry_gone"}
-        desk.worker().push()
-        desk.alerting.look(alerting.conditions(desk.controller.queries.status(), ""))
+        for seconds in (0.0, alerting.CALM_SECONDS):
+            desk.clock.advance(seconds)
+            desk.worker().push()
+            desk.alerting.look(alerting.conditions(desk.controller.queries.status(), ""))
         await until(lambda: len(desk.notifier.sent) == 6)
         assert {each.name for _, each in desk.notifier.sent} > {"no_workers_over", "registry_gone_over"}

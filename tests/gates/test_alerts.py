@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gates.alerts import CONDITIONS, RULES, AlertKey, Urgency, begins, ends, holding, told_by, turns
+from gates.alerts import CONDITIONS, RULES, AlertKey, Urgency, begins, ended, ends, holding, told_by, turns
 from gates.decision import by_gate
 
 
@@ -43,8 +43,8 @@ def test_a_condition_is_told_when_it_begins_and_when_it_ends() -> None:
 
 
 def test_a_condition_holds_from_its_beginning_to_its_end_as_they_were_told() -> None:
-    began, over = AlertKey("store_gone", ""), AlertKey("store_gone_over", "")
-    assert holding({began: 5.0, AlertKey("rolled_back", "m", "r1:2"): 5.0}) == {("store_gone", "")}
-    assert holding({began: 5.0, over: 7.0}) == set()
-    assert holding({began: 9.0, over: 7.0}) == {("store_gone", "")}
-    assert holding({began: 9.0, AlertKey("store_gone_over", "m"): 10.0}) == {("store_gone", "")}
+    began = begins("store_gone", "", "full")
+    assert holding([began.key, AlertKey("rolled_back", "m", "r1:2")]) == {("store_gone", "")}
+    assert ended(ends("store_gone", "").key) == began.key
+    assert ended(began.key) is None
+    assert ends("store_gone", "").topic == began.topic != begins("store_gone", "m", "full").topic

@@ -37,3 +37,11 @@ def test_what_is_old_is_forgotten_and_a_condition_is_not(log: AlertLog) -> None:
     log.tell(STORE_GONE, 100.0, before=0.0)
     log.tell(AlertKey("started", "m", "r2:0"), 300.0, before=200.0)
     assert set(log.told()) == {STORE_GONE, AlertKey("started", "m", "r2:0")}
+
+
+def test_a_condition_whose_end_is_told_holds_no_more_whatever_is_forgotten(log: AlertLog) -> None:
+    log.tell(STORE_GONE, 100.0, before=0.0)
+    log.tell(AlertKey("store_gone", "m"), 100.0, before=0.0)
+    log.tell(AlertKey("store_gone_over", ""), 200.0, before=0.0)
+    log.tell(ROLLED_BACK, 9_000.0, before=5_000.0)
+    assert set(log.told()) == {AlertKey("store_gone", "m"), ROLLED_BACK}
