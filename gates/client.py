@@ -70,8 +70,15 @@ class ControlClient:
         body = {"candidate": candidate, "by": by, "reason": reason}
         return self._post(_path(name) + "/rollout", body | ({"override": True} if override else {}), START_SECONDS)
 
+    def advance(self, name: str, by: str, reason: str, epoch: int | None = None, approval: bool = False) -> ModelStatus:
+        """On to the next stage, where the rollout is in that of this `epoch` still; with `approval` only where that is
+        waited for. Returns as `start` does."""
+        body: dict[str, object] = {"by": by, "reason": reason}
+        body |= {} if epoch is None else {"epoch": epoch}
+        return self._post(f"{_path(name)}/rollout/advance", body | ({"approval": True} if approval else {}))
+
     def ask(self, name: str, wish: str, by: str, reason: str) -> ModelStatus:
-        """`wish` is advance, pause, resume, rollback or promote; a rollback needs a reason. Returns as `start` does."""
+        """`wish` is pause, resume, rollback or promote; a rollback needs a reason. Returns as `start` does."""
         return self._post(f"{_path(name)}/rollout/{wish}", {"by": by, "reason": reason})
 
     def promote(self, name: str, by: str, reason: str, override: bool = False) -> ModelStatus:
@@ -131,7 +138,8 @@ class ControlClient:
             raise ControlFailed(f"{self._url} is no address: --control takes http://HOST:PORT", Exit.USAGE) from None
         except httpx2.TimeoutException:
             cause = f"the control plane at {self._url} did not answer in time"
-            raise ControlFailed(f"{cause}: see its log, or try again", Exit.UNAVAILABLE) from None
+            remedy = "see its log, or try again" if method == "GET" else "`penstock status` tells whether it was done"
+            raise ControlFailed(f"{cause}: {remedy}", Exit.UNAVAILABLE) from None
         except httpx2.HTTPError as error:
             cause = f"no control plane answers at {self._url} ({error})"
             remedy = "start one with `penstock serve`, or name its address with --control"

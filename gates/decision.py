@@ -59,6 +59,14 @@ class Command:
     by: str
     reason: str = ""
     amendment: Amendment | None = None
+    epoch: int | None = None
+    """Of the stage that it is meant for, where that was said."""
+    approving: bool = False
+    """Whether it is the approval that the rollout waits for, and nothing else."""
+
+
+class MovedOn(Exception):
+    """The rollout is not where the person saw it who asks; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ def decide(rollout: Rollout, seen: Observation, command: Command | None, generat
     A person's rollback comes first. Then the controller's retreats: a failing gate, in every phase that carries
     candidate traffic, and the limits that the plan sets whatever the gates say. Then a person's other wishes, and last
     the plan's own climb. In a dry run people alone act. Raises IllegalEvent where a person asks for what the phase does
-    not allow."""
+    not allow, and MovedOn where they mean another stage."""
     move = _move(rollout, seen)
     rehearsed = rollout.terms.plan.dry_run
     retreats = move is not None and move.event in RETREATS and not rehearsed
@@ -167,11 +175,21 @@ def _of(rollout: Rollout, seen: Observation, does: Callable[[OutsideGate, Phase]
 
 
 def _obey(rollout: Rollout, command: Command, generation: int) -> Decision:
+    _require_meant(rollout, command)
     event = _asked(rollout, command)
     next_phase(rollout.phase, event, rollout.phase)  # what is refused is refused as it stands
     if command.amendment is not None:
         rollout = amended(rollout, command.amendment, generation)
     return _decided(rollout, event, command.by, command.reason or f"asked by {command.by}", generation)
+
+
+def _require_meant(rollout: Rollout, command: Command) -> None:
+    """What is asked twice, by two people or by one who got no answer, would skip a stage. Raises MovedOn."""
+    here = f"the rollout is in phase {rollout.phase}, at {rollout.share_bp / 100:g} %, by now: nothing was changed"
+    if command.epoch not in (None, rollout.epoch):
+        raise MovedOn(f"{rollout.model}: that was asked of another stage; {here}")
+    if command.approving and rollout.phase is not Phase.AWAITING_APPROVAL:
+        raise MovedOn(f"{rollout.model}: it waits for no approval; {here}")
 
 
 def _asked(rollout: Rollout, command: Command) -> Event:

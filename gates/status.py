@@ -116,6 +116,8 @@ class RolloutStatus:
     """How the two versions' answers are distributed in this stage, by column."""
     slices: dict[str, tuple[SliceStatus, ...]] = field(default_factory=dict)
     """Each declared slice's values, the busiest first."""
+    epoch: int = 0
+    """Which stage this is: a number that no other stage has had, nor will have."""
     held_by: tuple[str, ...] = ()
     """The gates over reviews, outcomes or Prometheus that the stage waits for, where it lacks nothing else."""
 

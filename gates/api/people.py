@@ -22,10 +22,13 @@ from gates.status import ControlStatus, ModelStatus, RegistryStatus
 
 
 class Wish(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of advance, pause, resume, rollback and promote."""
+    """The body of pause and resume, and what all other wishes have."""
 
     by: Name = ""
     reason: Reason = ""
+
+    def command(self, event: Event, by: str) -> Command:
+        return Command(event, by, self.reason)
 
 
 class Back(Wish, forbid_unknown_fields=True):
@@ -35,7 +38,26 @@ class Back(Wish, forbid_unknown_fields=True):
     to: Name = ""
 
 
-class Promote(Wish, forbid_unknown_fields=True):
+class Onward(Wish, forbid_unknown_fields=True):
+    """`epoch` is that of the rollout, as the status had it when somebody made up their mind: where the rollout has
+    moved on since, nothing is done."""
+
+    epoch: int | None = None
+
+    def command(self, event: Event, by: str) -> Command:
+        return Command(event, by, self.reason, epoch=self.epoch)
+
+
+class Advance(Onward, forbid_unknown_fields=True):
+    """The body of an advance; with `approval` it approves, and does nothing where no approval is waited for."""
+
+    approval: bool = False
+
+    def command(self, event: Event, by: str) -> Command:
+        return Command(event, by, self.reason, epoch=self.epoch, approving=self.approval)
+
+
+class Promote(Onward, forbid_unknown_fields=True):
     """The body of a promotion; `override` makes it whatever the production gates say, and needs a reason."""
 
     override: bool = False
@@ -67,7 +89,7 @@ _TELLS = {
 }
 
 
-_BODIES: Mapping[str, type[Wish]] = {"rollback": Back, "promote": Promote}
+_BODIES: Mapping[str, type[Wish]] = {"advance": Advance, "rollback": Back, "promote": Promote}
 
 
 class Which(msgspec.Struct):
@@ -166,7 +188,7 @@ class People:
             served = not call.identity.roles & RELEASE  # to let in what has not served before is a release
             await self._controller.revert(call.model, call.body.to, call.caller, call.body.reason, served)
             return self._controller.queries.model_status(call.model)
-        command = Command(event, call.caller, call.body.reason)
+        command = call.body.command(event, call.caller)
         if event is Event.PROMOTE:
             await self._controller.promotions.promote(call.model, command, call.body.override)
         else:

@@ -18,6 +18,7 @@ from gates.controller.people import NoGo
 from gates.controller.revert import NoSuchPast, Unserved
 from gates.controller.routes import Unroutable
 from gates.controller.steering import AlreadyChampion, CoolingDown
+from gates.decision import MovedOn
 from gates.phases import IllegalEvent
 from gates.ports import RegistryError, StoreError
 from gates.reload import Unsound
@@ -84,6 +85,7 @@ HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     NoSuchPast: _handler(409, "no_such_past"),
     Unserved: _handler(403, "forbidden", f"roles that may let it serve all the same: {', '.join(sorted(RELEASE))}"),
     CoolingDown: _handler(409, "cooling_down", "wait, or start it all the same: --override, `override` in the API"),
+    MovedOn: _handler(409, "moved_on", "see where it stands now, and whether it is still to go on"),
     IllegalEvent: _handler(409, "illegal_event", "once a rollout has ended, another can be started"),
     Unsound: _handler(422, "bad_configuration", "mend the files; the last good configuration stays in force"),
     Unroutable: _handler(422, "unroutable"),

@@ -69,15 +69,29 @@ def start(
         _tell(client.start(model, candidate, by, reason, override), json)
 
 
-def advance(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:
+def advance(
+    model: Model,
+    by: By,
+    reason: Reason = "",
+    approval: Annotated[
+        bool, typer.Option("--approval", help="Approve, where that is waited for, and do nothing else.")
+    ] = False,
+    json: Json = False,
+    control: Control = CONTROL,
+) -> None:
     """Go on to the next stage now; also: approve it.
 
-    Whatever the present stage still needs is passed over, and the record says by whom.
+    Whatever the present stage still needs is passed over, and the record says by whom. With --approval, whoever
+    approves second, or once more, skips no stage.
 
     \b
-      penstock advance fraud_detector --reason "reviewed with the risk team"
+      penstock advance fraud_detector --reason "seen enough"
+      penstock advance fraud_detector --approval --reason "reviewed with the risk team"
     """
-    _ask(model, "advance", by, reason, json, control)
+    with client_of(control) as client:
+        rollout = client.model(model).rollout
+        epoch = None if rollout is None else rollout.epoch
+        _tell(client.advance(model, by, reason, epoch, approval), json)
 
 
 def pause(model: Model, by: By, reason: Reason = "", json: Json = False, control: Control = CONTROL) -> None:

@@ -65,6 +65,7 @@ def _rollout(watch: Watch, observer: Observer, route: ModelRoute) -> RolloutStat
         started_by=rollout.started_by,
         phase=rollout.phase,
         position=rollout.position,
+        epoch=rollout.epoch,
         stages=tuple(_stages(rollout, terms.plan)),
         elapsed=seen.elapsed,
         requests=seen.requests,

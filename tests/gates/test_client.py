@@ -69,6 +69,7 @@ class ControlPlane:
                 Route("/api/models/{model:path}/events", self.events),
                 Route("/api/models/{model:path}", self.model),
                 Route("/hanging/api/status", self.hang),
+                Route("/hanging/api/models/m/rollout/advance", self.hang, methods=["POST"]),
                 Route("/data/api/status", self.unknown),
                 Route("/other/api/status", lambda _: PlainTextResponse("hello")),
                 Route("/newer/api/status", lambda _: PlainTextResponse('{"generation": "three"}')),
@@ -113,6 +114,22 @@ def test_it_asks_for_a_rollout_and_for_its_steps(client: ControlClient, plane: C
         ("/api/models/fraud/detector/rollout/rollback", {"by": "maria", "reason": "worse"}),
         ("/api/models/fraud/detector/rollout", again),
     ]
+
+
+def test_to_go_on_is_asked_of_the_stage_that_was_seen(client: ControlClient, plane: ControlPlane) -> None:
+    assert client.advance(MODEL.model, "maria", "seen enough") == MODEL
+    assert client.advance(MODEL.model, "maria", "reviewed", epoch=7, approval=True) == MODEL
+    said = {"by": "maria", "reason": "reviewed", "epoch": 7, "approval": True}
+    assert [body for _, body in plane.asked] == [{"by": "maria", "reason": "seen enough"}, said]
+
+
+def test_what_got_no_answer_may_be_done_already(plane: ControlPlane) -> None:
+    """Asked again blindly, it would be done twice."""
+    with ControlClient(plane.url + "/hanging", 0.2) as client, pytest.raises(ControlFailed) as caught:
+        client.advance("m", "maria", "seen enough")
+    assert "did not answer in time" in str(caught.value)
+    assert "penstock status" in str(caught.value)
+    assert "try again" not in str(caught.value)
 
 
 def test_a_refusal_brings_its_cause_and_remedy(client: ControlClient) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from gates.decision import CONTROLLER, Command, Decision, Observation, decide, waiting_for
+from gates.decision import CONTROLLER, Command, Decision, MovedOn, Observation, decide, waiting_for
 from gates.health import Health
 from gates.phases import CARRYING, CLIMBING, ENDED, TRANSITIONS, Event, IllegalEvent
 from gates.plan import Deadline, Plan
@@ -183,6 +183,33 @@ def test_approval_is_asked_before_the_stage_and_given_by_advancing(position: int
 def test_a_wish_to_go_on_leads_to_the_next_stage_whatever_it_is_called(position: int) -> None:
     went = decided(at(position), Observation(), Command(Event.BAKE, "ada")).rollout
     assert (went.position, went.phase) == (position + 1, PLAN.phase_at(position + 1))
+
+
+@pytest.mark.parametrize("event", [Event.CLIMB, Event.PROMOTE])
+def test_a_wish_is_of_the_stage_that_it_was_made_for(event: Event) -> None:
+    """Two people approve, or one asks again what was done: the second wish is of a stage that is over."""
+    meant = Command(event, "ada", epoch=SHADOW.epoch)
+    assert decided(SHADOW, command=meant).event is event
+    with pytest.raises(MovedOn, match=r"is in phase ramp, at 5 %, by now") as refused:
+        decide(replace(at(1), epoch=9), ENOUGH, meant, 10)
+    assert "nothing was changed" in str(refused.value)
+
+
+@pytest.mark.parametrize("phase", CARRYING)
+def test_an_approval_is_of_what_waits_for_one(phase: Phase) -> None:
+    rollout, approval = replace(SHADOW, phase=phase), Command(Event.CLIMB, "ada", approving=True)
+    if phase is Phase.AWAITING_APPROVAL:
+        assert decided(rollout, command=approval).rollout.position == 1
+        return
+    with pytest.raises(MovedOn, match="waits for no approval"):
+        decide(rollout, ENOUGH, approval, 9)
+
+
+@given(rollouts(), st.integers(0, 9), st.booleans())
+def test_a_gates_rollback_comes_before_a_wish_that_is_too_late(rollout: Rollout, epoch: int, approving: bool) -> None:
+    assume(rollout.carrying)
+    late = Command(Event.CLIMB, "ada", epoch=epoch, approving=approving)
+    assert decided(rollout, FAILING, late).event is Event.ROLL_BACK
 
 
 @pytest.mark.parametrize("event", [Event.CLIMB, Event.BAKE])

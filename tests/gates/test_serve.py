@@ -111,6 +111,9 @@ def test_people_steer_a_rollout(serving: Serving) -> None:
     assert (begun.returncode, begun.stdout) == (0, "fraud: shadow; champion 40, candidate 42 serves 0 %\n")
     climbed = serving.penstock("advance", "fraud")
     assert climbed.stdout == "fraud: ramp; champion 40, candidate 42 serves 1 %\n"
+    late = serving.penstock("advance", "fraud", "--approval")
+    assert late.returncode == Exit.REFUSED
+    assert late.stderr.startswith("penstock: fraud: it waits for no approval; the rollout is in phase ramp, at 1 %")
     assert serving.penstock("pause", "fraud").returncode == 0
 
     refused = serving.penstock("pause", "fraud")

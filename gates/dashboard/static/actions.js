@@ -26,19 +26,22 @@ export class Actions {
     this.#who = who;
   }
 
-  show({ possible, phase, candidate, previous, warm }) {
+  show({ possible, phase, candidate, previous, warm, rollout }) {
+    const epoch = rollout?.epoch;
     const back = possible.includes("start") && warm.includes(previous) && previous;
-    fill(this.element, [possible, phase, candidate, back], () => [
-      possible.map((wish) => this.#wish(wish, phase, candidate)),
+    fill(this.element, [possible, phase, candidate, back, epoch], () => [
+      possible.map((wish) => this.#wish(wish, phase, candidate, epoch)),
       back && this.#back(back),
     ]);
   }
 
-  #wish(wish, phase, candidate) {
+  /** What leads further is asked of the stage that was looked at, and of none that has come since. */
+  #wish(wish, phase, candidate, epoch) {
     const asked = WISHES[wish === "advance" && phase === "awaiting_approval" ? "approve" : wish];
     if (wish === "start") return this.#button(asked, "", () => this.#start());
     const title = `${asked.label}: ${this.#model}, candidate ${candidate}`;
-    return this.#button(asked, `/${wish}`, () => this.#ask({ ...asked, title }, `/rollout/${wish}`));
+    const more = wish === "advance" || wish === "promote" ? { epoch } : {};
+    return this.#button(asked, `/${wish}`, () => this.#ask({ ...asked, title }, `/rollout/${wish}`, more));
   }
 
   /** Without a rollout under way: the version before this one serves again. */

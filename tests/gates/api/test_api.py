@@ -139,6 +139,30 @@ class TestRollouts:
                 assert refusal(await client.post(f"{HERE}/rollout/rollback", json=body)) == (422, "reason_missing")
             assert desk.phase is Phase.SHADOW
 
+    @pytest.mark.parametrize("wish", ["advance", "promote"])
+    @in_loop
+    async def test_of_two_who_want_the_same_the_second_is_told_that_it_is_done(self, wish: str) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            seen = (await client.get(HERE)).json()["rollout"]["epoch"]
+            answers = [await client.post(f"{HERE}/rollout/advance", json={"epoch": seen})]
+            answers.append(await client.post(f"{HERE}/rollout/{wish}", json={"epoch": seen}))
+            assert [answer.status_code for answer in answers] == [200, 409]
+            assert refusal(answers[1]) == (409, "moved_on")
+            assert (desk.phase, desk.route.ramp_bp) == (Phase.RAMP, 500)
+
+    @in_loop
+    async def test_of_two_who_approve_one_does(self) -> None:
+        """And the stage after it is entered by nobody's word."""
+        first, *others = PLAN.steps
+        asked = replace(PLAN, steps=(replace(first, approval=True), *others))
+        async with Desk(model_settings(plan=asked)) as desk, client_of(desk) as client:
+            await desk.pass_stage(desk.worker())
+            assert desk.phase is Phase.AWAITING_APPROVAL
+            answers = [await client.post(f"{HERE}/rollout/advance", json={"approval": True}) for _ in range(2)]
+            assert [answer.status_code for answer in answers] == [200, 409]
+            assert "waits for no approval" in answers[1].json()["message"]
+            assert (desk.phase, desk.route.ramp_bp) == (Phase.RAMP, 500)
+
     @in_loop
     async def test_what_the_phase_does_not_allow_is_told_with_what_it_does(self) -> None:
         async with Desk() as desk, client_of(desk) as client:

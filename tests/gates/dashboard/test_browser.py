@@ -117,6 +117,22 @@ def test_an_answer_that_comes_late_closes_no_other_dialog(open_page: Open) -> No
     expect(dialog.get_by_label("Reason")).to_be_visible()
 
 
+def test_an_approval_is_of_the_stage_that_was_looked_at(open_page: Open, penstock: Penstock) -> None:
+    """A dialog may stay open while others approve, and the rollout climbs on."""
+    page, sent = open_page(HERE).page, list[object]()
+
+    def note(route: Route) -> None:
+        sent.append(route.request.post_data_json)
+        route.fulfill(json={"model": MODEL, "phase": "ramp"})
+
+    page.route("**/rollout/advance", note)
+    ask(page, "Approve", "reviewed")
+    status = penstock.model()
+    assert status is not None
+    assert status.rollout is not None
+    assert sent == [{"reason": "reviewed", "epoch": status.rollout.epoch}]
+
+
 def test_it_climbs_and_people_steer_it_and_a_reason_is_asked_for(open_page: Open, penstock: Penstock) -> None:
     page = open_page(HERE).page
     ask(page, "Approve", "reviewed with the risk team")
