@@ -39,6 +39,8 @@ class ClientConnection(Protocol):
 
     def on_response_complete(self) -> None: ...
 
+    def resume_reading(self) -> None: ...
+
     def part(self) -> None: ...
 
 
@@ -96,6 +98,14 @@ class Cycle:
             self.disconnected = True
         self.wake()
 
+    def take_over(self) -> bool:
+        """Take the answer from an application that still waits for the body; False where it has begun to answer."""
+        if self.response_started:
+            return False
+        self.disconnected = self.response_complete = True
+        self.wake()
+        return True
+
     def wake(self) -> None:
         waiter = self._waiter
         if waiter is not None:
@@ -108,7 +118,7 @@ class Cycle:
         if self._expects_100 and not self._transport.is_closing():
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._expects_100 = False
-        self._connection.flow.resume_reading()  # a connection that is not read does not tell that its client has left
+        self._connection.resume_reading()  # a connection that is not read does not tell that its client has left
         while self.more_body and not self.body and not self.disconnected and not self.response_complete:
             self._waiter = Signal(self._connection.loop)
             await self._waiter

@@ -21,6 +21,9 @@ from proxy.headers import check_request
 from proxy.limits import Limits
 from proxy.strand import Strand
 
+READ_AHEAD = 65_536
+"""Bytes of requests that wait for the answers before theirs, beyond which a connection is not read on."""
+
 
 class GatewayProtocol:
     """One client connection. A request that is refused here reaches neither the application nor an upstream.
@@ -49,6 +52,7 @@ class GatewayProtocol:
         self._running: Cycle | None = None  # the one that is being answered, or was answered last
         self._due: Cycle | None = None  # the one to be answered as soon as all that has come is read
         self._waiting: deque[Cycle] = deque()  # those read ahead of their turn, in order
+        self._ahead = 0  # bytes read since one waits
         self._strand: Strand | None = None
         self._since = self.loop.time()
 
@@ -97,6 +101,10 @@ class GatewayProtocol:
         refusal = self._refused(data)
         if refusal is not None:
             self._refuse(refusal)
+        if self._waiting:
+            self._ahead += len(data)
+            if self._ahead > READ_AHEAD:
+                self.flow.pause_reading()
         if self._due is not None:
             self._start()
         elif self._running is not None:
@@ -177,7 +185,6 @@ class GatewayProtocol:
         if self._running is None or self._running.response_complete:
             self._running = self._due = cycle
         else:
-            self.flow.pause_reading()
             self._waiting.append(cycle)
 
     def _start(self) -> None:
@@ -195,12 +202,22 @@ class GatewayProtocol:
         if self.transport.is_closing():
             return
         self._since = self.loop.time()
-        self.flow.resume_reading()
         if self._waiting:
             self._running = self._due = self._waiting.popleft()
             self.loop.call_soon(self._start)  # not from here: each answer would stand on the stack of the last one
         elif self._refusal is not None:
             self._answer_refusal(self._refusal)
+            return
+        self.resume_reading()
+
+    def resume_reading(self) -> None:
+        """Read on, unless too much waits that was read ahead: each answer would let in more than it takes out."""
+        if not self._waiting:
+            self._ahead = 0
+        if self.flow.read_paused and self._ahead <= READ_AHEAD:
+            self.flow.resume_reading()
+            if self._in_head:
+                self._since = self.loop.time()  # until now the client could not have sent the rest of it
 
     def shutdown(self) -> None:
         """The server stops: close, or close behind the answer that is under way."""
@@ -239,7 +256,7 @@ class GatewayProtocol:
         self._deaf = True
         if self._in_body and self._waiting:
             self._waiting.pop()  # it waited behind others, and its application has not seen it
-        elif self._in_body and self._newest is not None and not _take_over(self._newest):
+        elif self._in_body and self._newest is not None and not self._newest.take_over():
             self.transport.abort()
         self._in_head = self._in_body = False
         if self._running is None or self._running.response_complete:
@@ -274,7 +291,7 @@ class GatewayProtocol:
     def _allowed_seconds(self) -> float | None:
         """How long the connection may stay as it is; None while an answer is under way."""
         limits = self.limits
-        if self._in_head or self._lingering or self._running is None:
+        if self._lingering or self._running is None or (self._in_head and not self.flow.read_paused):
             return limits.head_seconds
         if self._in_body and self._running is self._newest:
             return limits.body_seconds
@@ -287,15 +304,6 @@ def _begins_as_1_1(data: bytes) -> bool:
     """Whether the first line is that of a request in HTTP/1.1."""
     end = data.find(b"\n")
     return end > 9 and data[end - 10 : end] == b" HTTP/1.1\r"
-
-
-def _take_over(cycle: Cycle) -> bool:
-    """Take the answer from an application that still waits for the body; False where it has begun to answer."""
-    if cycle.response_started:
-        return False
-    cycle.disconnected = cycle.response_complete = True
-    cycle.wake()
-    return True
 
 
 def protocol_with(limits: Limits) -> type[asyncio.Protocol]:
