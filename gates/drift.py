@@ -68,7 +68,7 @@ def drift(column: str, champion: OutputTally, candidate: OutputTally) -> Drift:
         _told(_bins(champion, candidate), counted),
         counted,
         (champion.missing, candidate.missing),
-        counted[1] >= FEWEST and _distinct(candidate) == 1 and _distinct(champion) >= 4,
+        counted[1] >= FEWEST and _is_one_answer(candidate) and _distinct(champion) >= 4,
         (*_number_bars(champion, candidate), *_label_bars(champion, candidate)),
     )
 
@@ -176,6 +176,11 @@ def _label_bars(champion: OutputTally, candidate: OutputTally) -> list[Bar]:
         ours, theirs = sum(shares[label][0] for label in rest), sum(shares[label][1] for label in rest)
         bars.append(Bar("all others", None, None, ours, theirs))
     return bars
+
+
+def _is_one_answer(tally: OutputTally) -> bool:
+    """Where no least and most are known, one bucket of numbers is one answer."""
+    return _distinct(tally) == 1 and tally.least == tally.most
 
 
 def _distinct(tally: OutputTally) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -26,17 +27,21 @@ OTHER = "other"
 SUB_BUCKETS = 16
 _LEAST_EXPONENT, _MOST_EXPONENT = -19, 64
 """Between 2 ** -20, about a millionth, and 2 ** 64; what is smaller counts as 0, what is larger in the last bucket."""
+_LARGEST = sys.float_info.max
 
 
 @dataclass(slots=True)
 class OutputTally:
     """The values of one column of a model's answers. `missing` are those that are null or NaN.
 
-    A number's bucket is 16 to each doubling, hence at most 6.25 % wide; its sign is the number's, and 0 is its own."""
+    A number's bucket is 16 to each doubling, hence at most 6.25 % wide; its sign is the number's, and 0 is its own.
+    `least` and `most` are of all numbers, None where none is known."""
 
     missing: int = 0
     numbers: dict[int, int] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
+    least: float | None = None
+    most: float | None = None
 
     @property
     def counted(self) -> int:
@@ -46,6 +51,7 @@ class OutputTally:
         """In place. `named` are the labels that have a name: once they are `MOST_LABELS`, others are counted together,
         under OTHER."""
         self.missing += other.missing
+        self._widen(other.least, other.most)
         for bucket, count in other.numbers.items():
             self.numbers[bucket] = self.numbers.get(bucket, 0) + count
         for label, count in other.labels.items():
@@ -56,12 +62,32 @@ class OutputTally:
                     label = OTHER
             self.labels[label] = self.labels.get(label, 0) + count
 
+    def measure(self, number: float) -> None:
+        """Count a number, which may be infinite."""
+        bucket = bucket_of_number(number)
+        self.numbers[bucket] = self.numbers.get(bucket, 0) + 1
+        number = _finite(number)
+        if self.least is None or number < self.least:
+            self.least = number
+        if self.most is None or number > self.most:
+            self.most = number
+
+    def _widen(self, least: float | None, most: float | None) -> None:
+        if least is not None and (self.least is None or least < self.least):
+            self.least = least
+        if most is not None and (self.most is None or most > self.most):
+            self.most = most
+
     def merged(self, other: OutputTally) -> OutputTally:
-        return OutputTally(
+        merged = OutputTally(
             self.missing + other.missing,
             merge_counts(self.numbers, other.numbers),
             merge_counts(self.labels, other.labels),
+            self.least,
+            self.most,
         )
+        merged._widen(other.least, other.most)
+        return merged
 
 
 Outputs = dict[str, OutputTally]
@@ -100,6 +126,11 @@ def bucket_of_number(number: float) -> int:
         fraction, exponent = 0.5, _MOST_EXPONENT + 1
     bucket = 1 + (exponent - _LEAST_EXPONENT) * SUB_BUCKETS + int((fraction - 0.5) * 2 * SUB_BUCKETS)
     return bucket if number > 0 else -bucket
+
+
+def _finite(number: float) -> float:
+    """JSON knows no infinity."""
+    return min(max(number, -_LARGEST), _LARGEST)
 
 
 LAST_BUCKET = 1 + (_MOST_EXPONENT + 1 - _LEAST_EXPONENT) * SUB_BUCKETS
@@ -161,14 +192,14 @@ def outputs_of(rows: Sequence[object], spec: AgreementSpec, meaning: str = "", a
 
 def _of_floats(numbers: Sequence[float]) -> OutputTally:
     """The common case without a call for each value but one."""
-    tally = OutputTally()
+    known = [number for number in numbers if number == number]
+    tally = OutputTally(missing=len(numbers) - len(known))
     counts = tally.numbers
-    for number in numbers:
-        if number != number:
-            tally.missing += 1
-            continue
+    for number in known:
         bucket = bucket_of_number(number)
         counts[bucket] = counts.get(bucket, 0) + 1
+    if known:
+        tally.least, tally.most = _finite(min(known)), _finite(max(known))
     return tally
 
 
@@ -184,14 +215,11 @@ def _count(tally: OutputTally, value: object, spec: AgreementSpec, measured: boo
     if value is None or value != value:
         tally.missing += 1
     elif isinstance(value, float) and (measured or spec.kind != "label" or not value.is_integer()):
-        bucket = bucket_of_number(value)
-        tally.numbers[bucket] = tally.numbers.get(bucket, 0) + 1
+        tally.measure(value)
     elif measured and isinstance(value, int):
-        bucket = bucket_of_number(float(min(max(value, -(2**80)), 2**80)))
-        tally.numbers[bucket] = tally.numbers.get(bucket, 0) + 1
+        tally.measure(float(min(max(value, -(2**80)), 2**80)))
     elif isinstance(value, str) and (len(value) > LONGEST_LABEL or spec.kind == "text"):
-        bucket = bucket_of_number(float(len(value)))
-        tally.numbers[bucket] = tally.numbers.get(bucket, 0) + 1
+        tally.measure(float(len(value)))
     elif isinstance(value, str | int | float):
         label = _label(value)
         if avoid and len(label) >= 4 and label.encode(errors="replace") in avoid:

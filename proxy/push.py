@@ -77,6 +77,8 @@ def _require_lawful(window: Window) -> None:
             counts += [output.missing, *output.numbers.values(), *output.labels.values()]
             if not all(-LAST_BUCKET <= bucket <= LAST_BUCKET for bucket in output.numbers):
                 raise ValueError("an output's bucket is out of range")
+            if output.least is not None and output.most is not None and output.least > output.most:
+                raise ValueError("an output's least is above its most")
     if any(count < 0 for count in counts):
         raise ValueError("a count is negative")
 

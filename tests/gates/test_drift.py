@@ -178,6 +178,15 @@ def test_one_answer_to_everything_is_told() -> None:
     assert not drift("", OutputTally(labels={"a": 290, "b": 10}), OutputTally(labels={"a": 300})).constant
 
 
+def test_answers_that_are_close_together_are_not_one_answer() -> None:
+    """100 to 103.9 is one bucket."""
+    drawn = np.random.default_rng(7)
+    champion, close = numbers(drawn.uniform(50, 200, 500).tolist()), numbers(drawn.uniform(100, 103.9, 500).tolist())
+    assert len(close.numbers) == 1
+    assert not drift("", champion, close).constant
+    assert drift("", champion, numbers([101.5] * 500)).constant
+
+
 @given(
     st.dictionaries(st.integers(-900, 900), st.integers(1, 50), max_size=40),
     st.dictionaries(st.integers(-900, 900), st.integers(1, 50), max_size=40),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import msgspec
@@ -30,11 +31,13 @@ from tests.strategies import json_values, specs
 
 JSON = [(b"content-type", b"application/json")]
 AUTO = AgreementSpec()
+MOST = sys.float_info.max
 lists = st.lists(st.floats() | st.sampled_from(["cat", "dog", 1, True, None, [0.1, 0.9]]), max_size=8)
 
 
 def measured(*numbers: float) -> OutputTally:
-    return OutputTally(numbers={bucket_of_number(number): 1 for number in numbers})
+    counts = {bucket_of_number(number): 1 for number in numbers}
+    return OutputTally(numbers=counts, least=min(numbers), most=max(numbers))
 
 
 @given(st.floats(-1e15, 1e15))
@@ -92,7 +95,24 @@ def test_no_rows_have_to_be_feared(rows: list[object], spec: AgreementSpec) -> N
 @given(st.lists(st.floats(), min_size=1, max_size=60))
 def test_the_short_way_for_numbers_counts_what_the_long_one_does(numbers: list[float]) -> None:
     (short,), (long,) = outputs_of(numbers, AUTO).values(), outputs_of([*numbers, None], AUTO).values()
-    assert (short.missing + 1, short.numbers) == (long.missing, long.numbers)
+    short.missing += 1
+    assert short == long
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=6), st.lists(st.floats(), max_size=6))
+@example([math.inf], [])
+@example([-math.inf, 1.0], [math.nan])
+def test_the_least_and_the_most_are_those_of_all_that_is_merged(one: list[float], other: list[float]) -> None:
+    """What is infinite counts as the largest number, as JSON knows no infinity."""
+    tally = outputs_of(one, AUTO)[""].merged(outputs_of(other, AUTO).get("", OutputTally()))
+    finite = [min(max(number, -MOST), MOST) for number in one + other if number == number]
+    assert (tally.least, tally.most) == ((min(finite), max(finite)) if finite else (None, None))
+
+
+def test_what_an_earlier_version_has_stored_is_read() -> None:
+    stored = msgspec.json.decode(b'{"missing": 1, "numbers": {"5": 2}, "labels": {"a": 3}}', type=OutputTally)
+    assert stored == OutputTally(1, {5: 2}, {"a": 3})
+    assert stored.merged(measured(7.0)).most == 7.0
 
 
 def test_what_is_counted_is_bounded_whatever_is_answered() -> None:
