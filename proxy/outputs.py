@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, cast
 
+from proxy.comparison.rankings import ranked
 from proxy.formats import Answer, Unreadable, predictions
 from proxy.histogram import merge_counts
 from proxy.snapshot import AgreementSpec
@@ -211,7 +212,7 @@ def _columns(row: object) -> Iterable[tuple[str, object]]:
 
 def _count(tally: OutputTally, value: object, spec: AgreementSpec, measured: bool, avoid: bytes) -> None:
     if isinstance(value, list):
-        value = _largest(value, spec.classes)
+        value = _first(value) if spec.kind == "ranking" else _largest(value, spec.classes)
     if value is None or value != value:
         tally.missing += 1
     elif isinstance(value, float) and (measured or spec.kind != "label" or not value.is_integer()):
@@ -240,10 +241,22 @@ def _writable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
+def _first(ranking: list[object]) -> object:
+    """What stands first, or the place of the highest score; the list itself, which does not count, where it is
+    neither."""
+    if float in set(map(type, ranking)):
+        return _largest(ranking, ())
+    items = ranked(ranking[:1], 1)
+    if items is None:
+        return ranking
+    return items[0] if items else None
+
+
 def _largest(row: list[object], classes: Sequence[str]) -> object:
-    """A vector's most probable class by its name, or its place where the order of the classes is not declared."""
+    """A vector's most probable class by its name, or its place where the order of the classes is not declared; the list
+    itself, which does not count, where it is no vector."""
     numbers = [item for item in row if isinstance(item, int | float) and item == item]
     if not row or len(numbers) < len(row):
-        return None
+        return None if all(item is None or isinstance(item, int | float) for item in row) else row
     place = numbers.index(max(numbers))
     return classes[place] if len(classes) == len(row) else f"place {place}"

@@ -30,7 +30,7 @@ from proxy.snapshot import AgreementSpec
 from tests.strategies import json_values, specs
 
 JSON = [(b"content-type", b"application/json")]
-AUTO = AgreementSpec()
+AUTO, RANKING = AgreementSpec(), AgreementSpec(kind="ranking")
 MOST = sys.float_info.max
 lists = st.lists(st.floats() | st.sampled_from(["cat", "dog", 1, True, None, [0.1, 0.9]]), max_size=8)
 
@@ -70,6 +70,13 @@ def test_buckets_rise_with_the_numbers_and_are_bounded(one: float, other: float)
         (["x" * 50], AUTO, {"": measured(50)}),
         ([[1.0, 2.0]], AgreementSpec(kind="embedding"), {}),
         ([[]], AUTO, {"": OutputTally(missing=1)}),
+        ([[0.1, None]], AUTO, {"": OutputTally(missing=1)}),
+        ([["a", "b"], ["c", "d"]], AUTO, {"": OutputTally()}),
+        ([["a", "b"], ["c", "d"], []], RANKING, {"": OutputTally(missing=1, labels={"a": 1, "c": 1})}),
+        ([[71, 12], [12, 71]], RANKING, {"": OutputTally(labels={"71": 1, "12": 1})}),
+        ([[{"id": 71, "score": 0.3}, {"id": 5, "score": 0.2}]], RANKING, {"": OutputTally(labels={"71": 1})}),
+        ([[0.2, 0.7, 0.1]], RANKING, {"": OutputTally(labels={"place 1": 1})}),
+        ([[{"score": 0.3}]], RANKING, {"": OutputTally()}),
     ],
     ids=str,
 )  # fmt: skip
