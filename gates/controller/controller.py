@@ -14,14 +14,12 @@ from gates.controller.daemonthread import DaemonThread
 from gates.controller.history import History
 from gates.controller.lease import Lease
 from gates.controller.observer import Observer
-from gates.controller.people import NoGo
 from gates.controller.promotions import Promotions
 from gates.controller.queries import Queries
-from gates.controller.routes import Unroutable
-from gates.controller.steering import CoolingDown, Steering
+from gates.controller.starts import Starts
+from gates.controller.steering import Steering
 from gates.decision import Command, Decision
 from gates.exits import unknown
-from gates.phases import IllegalEvent
 from gates.ports import Clock, MetricSource, OutcomeStore, Registry, RegistryError, Store, StoreError, Versions
 from gates.settings import ModelSettings, Settings
 from gates.state import AuditRow, Serving
@@ -71,7 +69,6 @@ class Controller:
         self._settings = settings
         self._models = {model.name: model for model in settings.models}
         self._clock = clock
-        self._new_id = new_id
         self._aliases = Aliases(registry)
         self.history = History()
         self._nudged = asyncio.Event()
@@ -88,6 +85,9 @@ class Controller:
             lambda: self._settings,
             metrics,
         )
+        self._starts = Starts(
+            self._steering, self.promotions, self._aliases, new_id, self._model, lambda: self._settings
+        )
         self.lease = Lease(self._steering)
         self._casebook = Casebook(self._steering.book, lambda: self._models)
         self.queries = Queries(self._steering, self._casebook, self._model, self._aliases, self._unresolved_aliases)
@@ -95,7 +95,7 @@ class Controller:
     # its life
 
     async def start(self) -> None:
-        """Load the state, bring it in line with the settings, and begin the rollouts that these ask for.
+        """Load the state, and bring it in line with the settings; the rollouts that these ask for begin once it runs.
 
         May be called again where it failed, and after a time of waiting. Raises StoreError and Unroutable."""
         async with self._configuring:
@@ -120,12 +120,11 @@ class Controller:
 
     async def configure(self, settings: Settings) -> None:
         """Work by these settings from now on: routes, and the terms of the rollouts that are under way, in one
-        generation; then begin the rollouts that they ask for.
+        generation; the rollouts that they ask for begin beside everything else.
 
         Where they cannot be taken up, all goes on by the settings before. Raises StoreError and Unroutable."""
         await self._steering.configure(settings, self._aliases.known)
         self._go_by(settings)
-        await self._begin_wanted()
         self._unresolved.set()
 
     def on_record(self, tell: Callable[[AuditRow], None]) -> None:
@@ -206,13 +205,11 @@ class Controller:
         that was rolled back just now and NoGo for one whose offline or staging gates say so (unless `override`, which
         then needs a reason), Unroutable for a version without servers, RegistryError and
         StoreError."""
-        settings = self._model(model)
-        version = await self._aliases.version(model, candidate)
-        await self.promotions.admit(settings, version, by, reason, override)
-        begun = await self._steering.begin(settings, self._new_id(), version, by, reason, override)
-        if settings.percent is not None:
-            await self._steering.configure(self._settings, self._aliases.known)
-        return begun
+        return await self._starts.begin(model, candidate, by, reason, override)
+
+    async def begin_wanted(self) -> bool:
+        """Begin the rollouts that the settings name; False where the store could not take one that is to come yet."""
+        return await self._starts.begin_wanted()
 
     # what goes on
 
@@ -235,7 +232,7 @@ class Controller:
                 await self._steering.configure(self._settings, self._aliases.known)
             except (RegistryError, StoreError) as error:
                 logger.warning("%s: %s is not resolved yet: %s", model, alias, error)
-        begun = await self._begin_wanted()
+        begun = await self.begin_wanted()
         return begun and not self._unresolved_aliases()
 
     # what can be asked
@@ -308,19 +305,6 @@ class Controller:
     def _go_by(self, settings: Settings) -> None:
         self._settings = settings
         self._models = {model.name: model for model in settings.models}
-
-    async def _begin_wanted(self) -> bool:
-        """Begin the rollouts that the settings name; False where the store could not take one that is to come yet."""
-        all_begun = True
-        for model, candidate in reconcile.wanted(self._settings, self._steering.standing, self._aliases.known):
-            try:
-                await self.start_rollout(model, candidate, reconcile.CONFIGURATION, "named by the configuration")
-            except (Unroutable, IllegalEvent, CoolingDown, NoGo, RegistryError) as error:
-                logger.error("the rollout that the configuration names cannot begin: %s", error)
-            except StoreError as error:
-                logger.error("the rollout that the configuration names has to wait for the store: %s", error)
-                all_begun = False
-        return all_begun
 
     def _unresolved_aliases(self) -> list[tuple[str, str]]:
         return reconcile.aliases(self._settings, self._steering.standing, self._aliases.known)

@@ -44,11 +44,14 @@ class Promotions:
         self._configured = configured
         self._resolve = resolve
 
-    async def admit(self, model: ModelSettings, candidate: str, by: str, reason: str, override: bool) -> None:
-        """A rollout is about to begin. Raises NoGo, and RegistryError where nothing can be said."""
+    async def admit(
+        self, model: ModelSettings, candidate: str, by: str, reason: str, override: bool, anew: bool = True
+    ) -> None:
+        """A rollout is about to begin; unless it is to be judged `anew`, a NO-GO that was found by the same gates is
+        one still. Raises NoGo, and RegistryError where nothing can be said."""
         serving = self._steering.standing.servings.get(model.name)
         champion = serving.version if serving else ""
-        await self._gatekeeper.admit(model, candidate, champion, by, reason, override)
+        await self._gatekeeper.admit(model, candidate, champion, by, reason, override, anew)
 
     async def promote(self, model: str, command: Command, override: bool) -> Decision:
         """A person's promotion, unless the production gates are a NO-GO: then with `override` and a reason alone.
