@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from proxy.limits import Limits
 from tests.proxy.behind import Behind
 from tests.servers import Background, eventually
-from tests.wire import Client, CutOff, request
+from tests.wire import PATIENCE, Client, CutOff, request
 
 QUICK = Limits(head_seconds=0.3, body_seconds=0.3, idle_seconds=0.3, linger_seconds=0.3)
 CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n"
@@ -52,20 +54,41 @@ def test_a_request_that_never_gets_whole_is_given_up(quick: Behind, sent: list[b
     eventually(lambda: not quick.connections and not quick.answering)
 
 
-def test_dripping_does_not_put_off_the_deadline(quick: Behind) -> None:
-    for drip in (b"G", b"a", b"\r\n"):
-        start = {b"G": b"", b"a": b"GET / HTTP/1.1\r\nhost: a\r\nx: ", b"\r\n": request("GET", "/")}[drip]
-        with Client(quick.port) as client:
-            client.send(start)
+DRIPS: dict[str, tuple[bytes, bytes, int | None]] = {
+    "empty lines": (b"", b"\r\n", None),
+    "empty lines behind a request": (request("GET", "/"), b"\r\n", None),
+    "target": (b"GET /", b"a", 408),
+    "field": (b"GET / HTTP/1.1\r\nhost: a\r\nx: ", b"a", 408),
+    "fields": (b"GET / HTTP/1.1\r\nhost: a\r\n", b"a: b\r\n", 408),
+    "body": (b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99999\r\n\r\n", b"a", 408),
+    "chunks": (CHUNKED + b"\r\n", b"1\r\na\r\n", 408),
+    "trailer": (CHUNKED + b"\r\n1\r\na\r\n0\r\n", b"a: b\r\n", 408),
+}
 
-            def dripped(client: Client = client, drip: bytes = drip) -> bool:
-                try:
-                    client.send(drip)
-                except OSError:
-                    return True
-                return not quick.connections
 
-            eventually(dripped)
+@pytest.mark.parametrize("what", DRIPS)
+def test_dripping_does_not_put_off_the_deadline(quick: Behind, what: str) -> None:
+    start, drip, status = DRIPS[what]
+    with Client(quick.port) as client:
+        client.send(start)
+        if start == request("GET", "/"):
+            assert client.read().status == 200
+        eventually(lambda: quick.connections)
+        assert _ended_while_dripping(client, drip) == status
+    eventually(lambda: not quick.connections and not quick.answering)
+
+
+def _ended_while_dripping(client: Client, drip: bytes) -> int | None:
+    """The status, if any, with which the server ends a connection on which something has come all the time."""
+    for _ in range(int(PATIENCE / 0.02)):
+        if select.select([client.socket], [], [], 0.02)[0]:
+            try:
+                return client.read().status
+            except CutOff:
+                return None
+        with suppress(BrokenPipeError, ConnectionResetError):
+            client.send(drip)
+    raise AssertionError("the drip has put the deadline off")
 
 
 def test_an_idle_connection_is_closed(quick: Behind) -> None:
