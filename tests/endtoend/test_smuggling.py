@@ -16,7 +16,7 @@ from tests.wire import Client, CutOff
 from tests.workers import WorkerProcess, target
 
 CHUNKED = b"5\r\nhello\r\n0\r\n\r\n"
-HIDDEN = b"GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n"
+HIDDEN = b"GET /hidden-%d- HTTP/1.1\r\nhost: a\r\n\r\n"
 
 TRANSFER_ENCODINGS = [
     b"",
@@ -108,17 +108,21 @@ def port(background: Background, origin: Recorder, tmp_path_factory: pytest.Temp
 
 def attack(number: int, length: bytes, encoding: bytes) -> bytes:
     fields = b"\r\n".join(filter(None, [b"host: a", length, encoding]))
-    return b"POST /attack-%d- HTTP/1.1\r\n%b\r\n\r\n" % (number, fields) + CHUNKED + HIDDEN
+    return b"POST /attack-%d- HTTP/1.1\r\n%b\r\n\r\n" % (number, fields) + CHUNKED + HIDDEN % number
 
 
 def first_status(port: int, raw: bytes) -> int:
-    """The status of the first answer; the client then says no more, so that a wait for more body ends too."""
+    """The status of the first answer; the client then says no more, so that a wait for more body ends too. Behind a
+    400 it stays until the worker ends the connection: by then what hides behind it would have gone on."""
     with Client(port) as client:
         client.send(raw)
         try:
-            return client.read_head()[1]
+            status = client.read_head()[1]
         except CutOff:
             return 0
+        while status == 400 and client.read_some(65_536):
+            pass
+        return status
 
 
 def is_ambiguous(length: bytes, encoding: bytes) -> bool:
@@ -126,7 +130,7 @@ def is_ambiguous(length: bytes, encoding: bytes) -> bool:
     return bool(length) and bool(encoding)
 
 
-def test_what_was_answered_400_never_reached_the_origin(port: int, origin: Recorder) -> None:
+def test_neither_what_was_answered_400_nor_what_hides_behind_it_reached_the_origin(port: int, origin: Recorder) -> None:
     attacks = list(product(LENGTHS, TRANSFER_ENCODINGS))
     statuses = {}
     for number, (length, encoding) in enumerate(attacks):
@@ -134,6 +138,7 @@ def test_what_was_answered_400_never_reached_the_origin(port: int, origin: Recor
     for number, (length, encoding) in enumerate(attacks):
         reached = b"/attack-%d-" % number in origin.everything
         assert reached == (statuses[number] == 200), (length, encoding, statuses[number])
+        assert reached or b"/hidden-%d-" % number not in origin.everything, (length, encoding)
         if is_ambiguous(length, encoding):
             assert statuses[number] == 400, (length, encoding)
     assert 100 < sum(status == 400 for status in statuses.values()) <= len(attacks)
