@@ -3,11 +3,13 @@
 const SILENCE = 10_000; // the stream says something every few seconds, or it is dead
 const RETRY = [500, 1000, 2000, 4000, 8000];
 
-/** An answer that is no success: its status, and what the control plane said. */
+/** An answer that is no success: its status, and what the control plane said; `told` is false where somebody between
+ * here and there answered in its place. */
 export class Refused extends Error {
   constructor(status, body) {
     super([body.message, body.remedy].filter(Boolean).join(": ") || `status ${status}`);
     this.status = status;
+    this.told = Boolean(body.error);
   }
 }
 
@@ -24,8 +26,9 @@ async function ask(path, options = {}) {
   throw new Refused(answer.status, await answer.json().catch(() => ({})));
 }
 
-/** Follow a stream until the returned function is called. `told` gets each picture; `lost` is called with the reason
- * at each failure, before the next try, and `refused` when the stream will not be had at all. */
+/** Follow a stream until the returned function is called. `told` gets each picture; `lost` is called at each failure,
+ * before the next try, with the reason and whether it is the control plane's own; `refused` when the stream will not be
+ * had at all. */
 export function follow(path, { told, lost, refused }) {
   let stopped = false;
   let current = null;
@@ -43,7 +46,7 @@ export function follow(path, { told, lost, refused }) {
         if (stopped) return;
         if (error instanceof Refused && error.status < 500) return refused(error);
         const wait = RETRY[Math.min(failures++, RETRY.length - 1)];
-        lost(error.name === "AbortError" ? "nothing was heard for a while" : error.message);
+        lost(error.name === "AbortError" ? "nothing was heard for a while" : error.message, Boolean(error.told));
         await new Promise((resolve) => setTimeout(resolve, wait));
       }
     }

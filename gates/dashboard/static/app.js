@@ -2,14 +2,15 @@
 
 import { follow, get, logIn, logOut } from "./api.js";
 import { askForToken } from "./dialogs.js";
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 import { count, plural, words } from "./format.js";
 import { ModelView } from "./model.js";
 import { Overview } from "./overview.js";
+import { banner, troubles } from "./troubles.js";
 
 const at = (id) => document.getElementById(id);
 let close = () => {};
-let heard = "no time";
+let heard = ""; // when the newest picture of this view came
 
 let rights = null;
 
@@ -22,24 +23,32 @@ function open(who = rights) {
   document.title = model ? `${model} · Penstock` : "Penstock";
   at("main").replaceChildren(view.element);
   at("lost").hidden = true;
-  let newest = null;
-  const draw = () => {
-    if (newest && !document.hidden) view.show(newest);
-  };
-  const stop = follow(`api/stream${model ? `?model=${encodeURIComponent(model)}` : ""}`, {
+  heard = "";
+  const ears = {
     told(picture) {
-      newest = picture;
       heard = new Date().toLocaleTimeString("en-GB");
       found(picture.status);
-      draw();
+      view.show(picture);
     },
     lost,
-    refused: (error) => refused(error, view),
-  });
-  document.addEventListener("visibilitychange", draw);
+    refused(error) {
+      document.removeEventListener("visibilitychange", attend);
+      refused(error, view);
+    },
+  };
+  let stop = () => {};
+  // A stream holds one of the few connections that a browser has to one address: without those of pages that nobody
+  // looks at, some are left for the buttons. The first picture of a new stream brings whatever was missed.
+  function attend() {
+    stop();
+    stop = document.hidden ? () => {} : follow(`api/stream${model ? `?model=${encodeURIComponent(model)}` : ""}`, ears);
+    if (document.hidden) connection("waiting", "resting");
+  }
+  attend();
+  document.addEventListener("visibilitychange", attend);
   close = () => {
     stop();
-    document.removeEventListener("visibilitychange", draw);
+    document.removeEventListener("visibilitychange", attend);
     view.close();
   };
 }
@@ -51,16 +60,17 @@ function found(status) {
   if (behind) told.splice(1, 0, `${behind} behind`);
   connection(workers ? "live" : "warn", workers ? `live · ${told.join(" · ")}` : "live · no worker is alive");
   at("lost").hidden = true;
-  const trouble = status.store_trouble || status.configuration?.trouble || status.registry?.trouble || "";
-  at("trouble").hidden = !trouble;
-  if (at("trouble").textContent !== trouble) at("trouble").textContent = trouble;
+  fill(at("troubles"), troubles(status), (found) => found.map(banner));
 }
 
-function lost(reason) {
-  connection("lost", "connection lost");
+/** Nothing was heard, or the control plane `answered` that it has no picture now. */
+function lost(reason, answered) {
+  const seen = heard ? ` What you see is how things stood at ${heard}.` : "";
+  connection("lost", answered ? "no picture" : "connection lost");
   at("lost").hidden = false;
-  at("lost").textContent =
-    `Connection lost: ${reason}. What you see is how things stood at ${heard}. Trying again; traffic is served all the same.`;
+  at("lost").textContent = answered
+    ? `The control plane has no picture to show: ${reason}.${seen} Asking again.`
+    : `Connection lost: ${reason}.${seen} Trying again; traffic is served all the same.`;
   at("main").dataset.stale = "";
 }
 

@@ -6,7 +6,7 @@ import { Disagreements } from "./disagreements.js";
 import { fill, h, section } from "./dom.js";
 import { duration, plural, timeToVerdict, words } from "./format.js";
 import { climb, gates, lanes, losses } from "./rollout.js";
-import { lightOf, pill, traffic } from "./overview.js";
+import { lightOf, noRoute, pill, traffic } from "./overview.js";
 import { Outputs } from "./outputs.js";
 import { Past } from "./past.js";
 import { Slices } from "./slices.js";
@@ -54,6 +54,7 @@ export class ModelView {
 
   async show({ status, points }) {
     const model = status.models[0];
+    if (!model) return this.#wait(status.unresolved);
     const rollout = model.rollout;
     fill(this.#head, [model.phase, rollout?.light, rollout?.gates.map(({ verdict }) => verdict)], () => title(model));
     fill(this.#stand, stand(model), drawStand);
@@ -71,6 +72,13 @@ export class ModelView {
     this.#disagreements.show(rollout);
     await this.#past.take(rollout.id, points);
     this.#charts.show(this.#past, rollout);
+  }
+
+  /** Nothing of it serves before the registry has told which version is meant. */
+  #wait(unresolved) {
+    fill(this.#head, unresolved, () => [h("h1", {}, this.#model), h("div", { class: "row" }, noRoute())]);
+    fill(this.#stand, unresolved, (waiting) => waiting.map(({ alias }) =>
+      h("p", { class: "note" }, `Which version ${alias} is has not been told yet; this page goes on once it is.`)));
   }
 
   #showRollout(there) {

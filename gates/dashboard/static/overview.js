@@ -7,9 +7,11 @@ export class Overview {
   element = h("div", { class: "overview" }, h("h1", {}, "Models"), h("ul", { class: "models" }));
 
   show({ status }) {
-    fill(this.element.lastChild, status.models.map(glance), (glances) =>
-      glances.length ? glances.map(card) : h("li", { class: "note" }, "The configuration names no model."),
-    );
+    const unrouted = status.unresolved.filter(({ routed }) => !routed);
+    fill(this.element.lastChild, [status.models.map(glance), unrouted], ([glances, waiting]) => {
+      const cards = [glances.map(card), waiting.map(cardOfUnrouted)].flat();
+      return cards.length ? cards : h("li", { class: "note" }, "The configuration names no model.");
+    });
   }
 
   refuse(why) {
@@ -50,6 +52,16 @@ function card({ model, champion, candidate, phase, percent, rollout }) {
     ],
   );
 }
+
+/** A model of which nothing serves yet. */
+function cardOfUnrouted({ model, alias }) {
+  return h("li", { class: "card model" },
+    h("div", { class: "row" }, h("h2", {}, h("a", { href: `#${encodeURIComponent(model)}` }, model)), noRoute()),
+    h("p", { class: "note" }, `which version ${alias} is has not been told yet`),
+  );
+}
+
+export const noRoute = () => h("span", { class: "pill bad" }, "no route");
 
 function outcome(phase, rollout) {
   if (phase !== "promoted" && phase !== "rolled_back") return "";

@@ -86,6 +86,7 @@ export function lanes(rollout) {
       h("thead", {}, h("tr", {}, ["variant", "answers", "failed", "p50", "p99"].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, used.map(([name, [label, variant]]) => laneRow(label, variant, rollout.lanes[name]))),
     )),
+    used.filter(([name]) => rollout.lanes[name].failures).map(([name, [label]]) => failures(label, rollout.lanes[name])),
     agreement(rollout.agreement),
     losses(rollout).map(([kind, text]) => h("p", { class: kind }, text)),
   ];
@@ -98,6 +99,12 @@ const laneRow = (label, variant, lane) => h("tr", {},
   h("td", {}, millis(lane.p50_ms)),
   h("td", {}, millis(lane.p99_ms)),
 );
+
+/** By code: what went wrong tells whose fault it is. */
+function failures(label, { errors }) {
+  const codes = Object.entries(errors).sort(([, one], [, other]) => other - one);
+  return h("p", { class: "bad" }, `${label} failed: ${codes.map(([code, number]) => `${code} ${count(number)}`).join(", ")}`);
+}
 
 function agreement({ compared, share, low, high, noise, noise_compared, findings, coverage, skipped }) {
   if (share === null) return h("p", { class: "note" }, "No pairs of answers compared yet.");
