@@ -18,13 +18,17 @@ Open = Callable[..., Watched]
 
 
 @pytest.fixture(scope="module")
-def penstock(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Penstock]:
+def penstock(
+    request: pytest.FixtureRequest, background: Background, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Penstock]:
+    """A module may say how long the shadow is to be, by SHADOW_PERIOD."""
     folder = tmp_path_factory.mktemp("dashboard")
+    shadow_period = getattr(request.module, "SHADOW_PERIOD", "1s")
     with (
         ModelServer(background, scoring()) as champion,
         ModelServer(background, scoring()) as good,
         ModelServer(background, scoring(wrong_every=2)) as bad,
-        Penstock(folder, settings(folder, champion, good, bad), workers=1, token=VIEWER) as penstock,
+        Penstock(folder, settings(folder, champion, good, bad, shadow_period), workers=1, token=VIEWER) as penstock,
         Traffic(penstock.url) as traffic,
     ):
         yield penstock

@@ -33,7 +33,9 @@ def scoring(wrong_every: int = 0) -> Any:
     return handle
 
 
-def settings(folder: Path, champion: ModelServer, good: ModelServer, bad: ModelServer) -> dict[str, Any]:
+def settings(
+    folder: Path, champion: ModelServer, good: ModelServer, bad: ModelServer, shadow_period: str
+) -> dict[str, Any]:
     """A plan of seconds; the ramp waits for a person, and its second step holds for long. Two people have tokens."""
     tokens = [
         {"name": name, "role": role, "hash": hash_of(token)}
@@ -56,7 +58,7 @@ def settings(folder: Path, champion: ModelServer, good: ModelServer, bad: ModelS
                 {"percent": 100},
             ],
         },
-        promotion={"production": {"shadow_period": {"min": "1s"}}},
+        promotion={"production": {"shadow_period": {"min": shadow_period}}},
         gates={"error_rate": {"max": "20%"}, "agreement": {"min": "80%"}},
     )
     return {**whole, "access": {"tokens": tokens}}

@@ -17,7 +17,8 @@ HERE = f"#{MODEL}"
 
 
 def test_from_the_overview_to_a_rollout_that_waits_for_a_person(open_page: Open) -> None:
-    page = open_page().page
+    watched = open_page()
+    page = watched.page
     expect(page.locator("#connection")).to_contain_text("live · 1 worker")
     page.get_by_role("link", name=MODEL).click()
     phase_is(page, "idle")
@@ -28,6 +29,7 @@ def test_from_the_overview_to_a_rollout_that_waits_for_a_person(open_page: Open)
     expect(page.locator("[aria-current=step]")).to_contain_text("shadow")
     expect(page.locator(".light")).to_contain_text("GO")
     expect(gate.locator(".verdict")).to_have_text("PASS")
+    assert watched.faults("serious", "critical") == []
     assert "start" in decisions(page)
     assert "retrained on October" in decisions(page)
     assert "maria" in decisions(page)
