@@ -122,7 +122,6 @@ class Desk:
 
     async def __aenter__(self) -> Self:
         await self.controller.start()
-        await self.controller.begin_wanted()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -95,7 +95,8 @@ class Controller:
     # its life
 
     async def start(self) -> None:
-        """Load the state, and bring it in line with the settings; the rollouts that these ask for begin once it runs.
+        """Load the state, bring it in line with the settings, and begin the rollouts that these ask for, but for those
+        whose gates have files to read: they begin once it runs.
 
         May be called again where it failed, and after a time of waiting. Raises StoreError and Unroutable."""
         async with self._configuring:
@@ -120,11 +121,13 @@ class Controller:
 
     async def configure(self, settings: Settings) -> None:
         """Work by these settings from now on: routes, and the terms of the rollouts that are under way, in one
-        generation; the rollouts that they ask for begin beside everything else.
+        generation; then begin the rollouts that they ask for, those whose gates have files to read beside everything
+        else.
 
         Where they cannot be taken up, all goes on by the settings before. Raises StoreError and Unroutable."""
         await self._steering.configure(settings, self._aliases.known)
         self._go_by(settings)
+        await self._starts.begin_wanted(at_once=True)
         self._unresolved.set()
 
     def on_record(self, tell: Callable[[AuditRow], None]) -> None:
@@ -207,10 +210,6 @@ class Controller:
         StoreError."""
         return await self._starts.begin(model, candidate, by, reason, override)
 
-    async def begin_wanted(self) -> bool:
-        """Begin the rollouts that the settings name; False where the store could not take one that is to come yet."""
-        return await self._starts.begin_wanted()
-
     # what goes on
 
     async def tick(self) -> None:
@@ -232,7 +231,7 @@ class Controller:
                 await self._steering.configure(self._settings, self._aliases.known)
             except (RegistryError, StoreError) as error:
                 logger.warning("%s: %s is not resolved yet: %s", model, alias, error)
-        begun = await self.begin_wanted()
+        begun = await self._starts.begin_wanted()
         return begun and not self._unresolved_aliases()
 
     # what can be asked

@@ -32,6 +32,10 @@ class Gatekeeper:
         self._no_gos: dict[str, tuple[Judged, str]] = {}
         """The last NO-GO of each model's offline gates."""
 
+    def reads_files(self, model: ModelSettings) -> bool:
+        """Whether offline gates have to read the versions' files, which may take minutes."""
+        return bool(model.promotion.offline) and self._versions is not None
+
     async def admit(
         self,
         model: ModelSettings,

@@ -53,6 +53,10 @@ class Promotions:
         champion = serving.version if serving else ""
         await self._gatekeeper.admit(model, candidate, champion, by, reason, override, anew)
 
+    def reads_files(self, model: ModelSettings) -> bool:
+        """Whether to admit a candidate may take minutes."""
+        return self._gatekeeper.reads_files(model)
+
     async def promote(self, model: str, command: Command, override: bool) -> Decision:
         """A person's promotion, unless the production gates are a NO-GO: then with `override` and a reason alone.
 

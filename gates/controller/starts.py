@@ -47,13 +47,15 @@ class Starts:
         await self._promotions.admit(settings, version, by, reason, override)
         return await self._begun(model, version, by, reason, override)
 
-    async def begin_wanted(self) -> bool:
-        """Begin the rollouts that the settings name, none of which waits for another's gates; False where the store
-        could not take one that is to come yet."""
+    async def begin_wanted(self, at_once: bool = False) -> bool:
+        """Begin the rollouts that the settings name, none of which waits for another's gates; `at_once` those alone
+        whose gates have no files to read. False where the store could not take one that is to come yet."""
+        wanted = [(self._configured(model), candidate) for model, candidate in self._wanted()]
         async with asyncio.TaskGroup() as beginning:
             begun = [
-                beginning.create_task(self._begin_wanted(self._configured(model), candidate))
-                for model, candidate in self._wanted()
+                beginning.create_task(self._begin_wanted(model, candidate))
+                for model, candidate in wanted
+                if not (at_once and self._promotions.reads_files(model))
             ]
         return all(each.result() for each in begun)
 

@@ -23,7 +23,6 @@ STRICTER = (Gate("errors", "error_rate", 0.01), *GATES[1:])
 
 async def change(desk: Desk, *models: ModelSettings) -> None:
     await desk.controller.configure(settings_of(*models))
-    await desk.controller.begin_wanted()
 
 
 def decisions(desk: Desk) -> list[tuple[str, str]]:

@@ -132,6 +132,8 @@ async def test_a_registry_that_cannot_say_is_no_go_ahead() -> None:
 async def test_a_candidate_of_the_configuration_is_held_to_the_same() -> None:
     model = replace(model_settings(), promotion=GATES)
     async with Desk(model, versions=KnownVersions()) as started:
+        await started.controller.resolve()
+        assert [row.reason for row in started.store.audit if row.event == "gate"] == ["version 42: offline NO-GO"]
         assert started.phase is Phase.IDLE
 
 

@@ -95,7 +95,7 @@ async def test_a_candidate_is_judged_once_by_the_same_gates() -> None:
         await until(lambda: len(judged(desk)) == 1)
         for seconds in (7.0, 8.0):
             await desk.controller.adopt(settings_of(gated(timeout=seconds), model_settings()))
-            await desk.controller.begin_wanted()
+            await desk.controller.resolve()
         assert (judged(desk), versions.asked) == (["version 42: offline NO-GO"], ["42"])
         await desk.controller.adopt(settings_of(gated(candidate="43"), model_settings()))
         versions.accuracy["43"] = 0.99
@@ -122,6 +122,6 @@ async def test_what_is_wanted_no_more_does_not_begin_once_its_files_are_read() -
         await desk.controller.adopt(settings_of(gated(candidate=None), model_settings()))
         versions.read.set()
         await until(lambda: judged(desk) == ["version 42: offline GO"])
-        await desk.controller.begin_wanted()
+        await desk.controller.resolve()
         assert desk.controller.snapshot.by_model[SLOW].phase is Phase.IDLE
         assert MODEL in desk.controller.snapshot.by_model
