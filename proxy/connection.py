@@ -7,13 +7,13 @@ where its framing says, with nothing behind it.
 from __future__ import annotations
 
 import asyncio
-import re
+from time import monotonic
 from typing import Protocol, cast
 
 import httptools
 
 from proxy.errors import UpstreamClosed, UpstreamFailed, UpstreamMalformed, UpstreamTimeout
-from proxy.headers import Fields
+from proxy.framing import FRAMING, ends_with_close, idle_seconds, size, stays_open
 from proxy.response import Response
 from proxy.strand import Signal, Strand
 from proxy.upload import Upload
@@ -21,9 +21,6 @@ from proxy.upload import Upload
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
 MAX_INTERIM = 16
-LONGEST_IDLE = 30.0
-_FRAMING = (b"content-length", b"transfer-encoding")
-_TIMEOUT = re.compile(rb"\btimeout=(\d{1,9})", re.IGNORECASE).search
 
 
 class Owner(Protocol):
@@ -58,7 +55,7 @@ class Connection(asyncio.Protocol):
         self._ends_with_close = False
         self._ended_in_order = False
         self._reusable = False
-        self._paused = False
+        self._paused_at: float | None = None
         self._given_up = False
         self.idle_until = 0.0
         self.idle_seconds = -1.0  # not known before the first answer: each says the same
@@ -93,9 +90,15 @@ class Connection(asyncio.Protocol):
             await self._writable
 
     def resume_reading(self) -> None:
-        if self._paused and self._transport is not None and not self._transport.is_closing():
+        """Go on; the upstream has the time that it was kept from answering once more."""
+        if self._paused_at is None:
+            return
+        held, self._paused_at = monotonic() - self._paused_at, None
+        self.deadline += held
+        if self._response is not None:
+            self._response.held += held
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
-        self._paused = False
 
     def abort(self) -> None:
         """Close at once, failing the exchange that is on it."""
@@ -103,8 +106,8 @@ class Connection(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """Fail the exchange whose deadline has passed; its pool looks every few milliseconds, which costs less than a
-        timer for each exchange."""
-        if self._response is not None and now >= self.deadline:
+        timer for each exchange. While the reader is waited for, its client's own deadline holds."""
+        if self._response is not None and now >= self.deadline and self._paused_at is None:
             self._end(UpstreamTimeout("the deadline passed"))
 
     def _end(self, failure: UpstreamFailed | None) -> None:
@@ -197,7 +200,7 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if len(response.fields) > MAX_HEADERS:
             raise UpstreamMalformed(f"more than {MAX_HEADERS} header fields")
-        if self._head_bytes > MAX_HEAD_BYTES and _size(response.fields) > MAX_HEAD_BYTES:  # it may have body in it
+        if self._head_bytes > MAX_HEAD_BYTES and size(response.fields) > MAX_HEAD_BYTES:  # it may have body in it
             raise UpstreamMalformed(f"more than {MAX_HEAD_BYTES} bytes of header")
         version = self._version()
         if version not in ("1.1", "1.0") or not 100 <= status <= 599 or status == 101:
@@ -206,13 +209,13 @@ class Connection(asyncio.Protocol):
             self._take_interim(response)
             return
         if self.idle_seconds < 0:
-            self.idle_seconds = _idle_seconds(response.fields, self._owner.idle_expiry)
-        self._ends_with_close = _ends_with_close(status, response.fields)
+            self.idle_seconds = idle_seconds(response.fields, self._owner.idle_expiry)
+        self._ends_with_close = ends_with_close(status, response.fields)
         self._reusable = self._parser.should_keep_alive()  # asked now: the parser forgets it with the message's end
         response.status = status
         if response.without_body:
             response.complete = True
-            self._reusable = _stays_open(version, response.fields)
+            self._reusable = stays_open(version, response.fields)
 
     def _version(self) -> str:
         """The parser writes it anew each time that it is asked, so it is not asked about what everybody can see."""
@@ -224,10 +227,10 @@ class Connection(asyncio.Protocol):
         response = self._response
         if response is None or response.without_body:
             self._reusable = False  # a body that is none of the answer's
-        elif not response.add(body) and not self._paused:
+        elif not response.add(body) and self._paused_at is None:
             assert self._transport is not None
             self._transport.pause_reading()
-            self._paused = True
+            self._paused_at = monotonic()
 
     def on_message_complete(self) -> None:
         if self._response is not None and not self._in_interim:
@@ -235,7 +238,7 @@ class Connection(asyncio.Protocol):
 
     def _take_interim(self, response: Response) -> None:
         """Pass over a 1xx; one with a body is unlawful (RFC 9110 section 6.4.1)."""
-        if any(name in _FRAMING for name, _ in response.fields):
+        if any(name in FRAMING for name, _ in response.fields):
             raise UpstreamMalformed("an interim response with a body")
         self._interim += 1
         if self._interim > MAX_INTERIM:
@@ -257,43 +260,3 @@ class Connection(asyncio.Protocol):
     def _completed(self, response: Response) -> None:
         response.complete = True
         self._response = None
-
-
-def _size(fields: Fields) -> int:
-    return sum(len(name) + len(value) + 4 for name, value in fields)
-
-
-def _ends_with_close(status: int, fields: Fields) -> bool:
-    """Whether the body has no length of its own and lasts until the connection closes (RFC 9112 section 6.3).
-
-    Raises UpstreamMalformed for a transfer coding other than `chunked`: its name ends at this hop, so that the client
-    would get what it cannot read."""
-    if status in (204, 304):
-        return False
-    chunked = False
-    for name, value in fields:
-        if name == b"content-length":
-            return False
-        if name == b"transfer-encoding":
-            if chunked or value.lower() != b"chunked":
-                raise UpstreamMalformed("a transfer coding other than chunked")
-            chunked = True
-    return not chunked
-
-
-def _idle_seconds(fields: Fields, usual: float) -> float:
-    """How long a connection may idle: half the time that its server says it keeps it, as a request that is on its way
-    may cross the close."""
-    for name, value in fields:
-        if name == b"keep-alive" and (told := _TIMEOUT(value)):
-            return min(int(told[1]) / 2, LONGEST_IDLE)
-    return usual
-
-
-def _stays_open(version: str, fields: Fields) -> bool:
-    """Whether the connection goes on behind an answer that has no body, as to HEAD (RFC 9112 section 9.3). The parser
-    can not tell: it takes a body without a length to last until the close."""
-    options = {
-        option.strip().lower() for name, value in fields if name == b"connection" for option in value.split(b",")
-    }
-    return b"close" not in options and (version == "1.1" or b"keep-alive" in options)

@@ -5,18 +5,16 @@ from __future__ import annotations
 from asyncio import CancelledError
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
 
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from proxy import local
+from proxy.begun import Begun, Failure, given_up, marks_of
 from proxy.comparison import Answer, Comparison
-from proxy.disagreements import NO_ANSWER
 from proxy.errors import AnswerCut, ClientGone, NoSnapshot, PenstockError, UnknownModel, UpstreamFailed
-from proxy.headers import Fields, first, forwarded_fields, request_id, returned_fields
+from proxy.headers import first, forwarded_fields, request_id, returned_fields
 from proxy.mirror import Copy, Mirror
 from proxy.peers import Peers
-from proxy.response import Response
 from proxy.routed import RoutedRequest
 from proxy.routing import Variant, assign, match, unit_of
 from proxy.slices import places_of
@@ -28,31 +26,6 @@ from proxy.windows import Windows
 
 FAILED = Answer(502, [], None)
 """Stands for an answer that did not come, or broke off."""
-
-
-class _Failure:
-    """How the candidate has failed a request that it was to serve, and what it had answered by then."""
-
-    __slots__ = ("answer", "code")
-
-    def __init__(self, code: str, answer: Answer = NO_ANSWER) -> None:
-        self.code: Final = code
-        self.answer: Final = answer
-
-
-class _Begun:
-    """An answer whose head is there: who gives it, when it was asked for, and the seconds that the head took. The
-    champion's may come `instead_of` one that the candidate was to give."""
-
-    __slots__ = ("first_byte", "instead_of", "response", "start", "target", "variant")
-
-    def __init__(self, response: Response, variant: Variant, target: Target, start: float, first_byte: float) -> None:
-        self.response: Final = response
-        self.variant: Final = variant
-        self.target: Final = target
-        self.start: Final = start
-        self.first_byte: Final = first_byte
-        self.instead_of: _Failure | None = None
 
 
 class DataPlane:
@@ -147,7 +120,7 @@ class DataPlane:
             Upload(receive, chunked, len(body), route.max_body, route.timeout) if more else None,
         )
 
-    async def _begin(self, request: RoutedRequest) -> _Begun:
+    async def _begin(self, request: RoutedRequest) -> Begun:
         """The head of the answer that the client will get. A candidate that fails before its first byte is answered for
         by the champion, and blamed. Raises UpstreamFailed where the champion fails."""
         assignment = request.assignment
@@ -159,16 +132,16 @@ class DataPlane:
         except UpstreamFailed as failure:
             code = failure.code
         if begun is None:
-            return await self._step_in(request, _Failure(code))
+            return await self._step_in(request, Failure(code))
         if begun.response.status < 400:
             return begun
         if begun.response.status < 500:
             doubted = request.route.doubt_rejections and request.repeatable
             return await self._second_opinion(request, begun) if doubted else begun
         self._lane(request, "candidate").observe(begun.response.status, begun.first_byte, begun.first_byte)
-        return await self._step_in(request, await _given_up(begun, ""))
+        return await self._step_in(request, await given_up(begun, ""))
 
-    async def _step_in(self, request: RoutedRequest, instead_of: _Failure) -> _Begun:
+    async def _step_in(self, request: RoutedRequest, instead_of: Failure) -> Begun:
         """The champion's answer for a candidate that failed; it has its whole deadline, as a late answer is better than
         none. Raises UpstreamFailed."""
         self._windows.of(request.route, request.first).fallbacks += 1
@@ -176,7 +149,7 @@ class DataPlane:
         begun.instead_of = instead_of
         return begun
 
-    async def _second_opinion(self, request: RoutedRequest, rejected: _Begun) -> _Begun:
+    async def _second_opinion(self, request: RoutedRequest, rejected: Begun) -> Begun:
         """The champion's answer where it accepts what the candidate has rejected, which then is the candidate's failure
         (MLflow's server answers 400 when the model itself crashes). Else the rejection stands: the client's fault."""
         try:
@@ -193,11 +166,11 @@ class DataPlane:
         lane = self._lane(request, "candidate")
         lane.observe(rejected.response.status, rejected.first_byte, rejected.first_byte)
         lane.blame("status_4xx")
-        champion.instead_of = await _given_up(rejected, "status_4xx")
+        champion.instead_of = await given_up(rejected, "status_4xx")
         self._windows.of(request.route, request.first).fallbacks += 1
         return champion
 
-    async def _ask(self, request: RoutedRequest, variant: Variant, target: Target) -> _Begun:
+    async def _ask(self, request: RoutedRequest, variant: Variant, target: Target) -> Begun:
         if request.route.candidate is not None:
             self._lane(request, variant).ask()
         start = monotonic()
@@ -221,14 +194,14 @@ class DataPlane:
         first_byte = monotonic() - start
         if variant == "champion" and request.rest is None:  # else the client's upload is in it
             self._mirror.brake.observe(request.route.model, first_byte)
-        return _Begun(response, variant, target, start, first_byte)
+        return Begun(response, variant, target, start, first_byte)
 
-    async def _relay(self, request: RoutedRequest, begun: _Begun, send: ASGISendCallable) -> Answer:
+    async def _relay(self, request: RoutedRequest, begun: Begun, send: ASGISendCallable) -> Answer:
         """Stream the answer to the client, and keep up to `agreement.max_body` bytes of it for the comparison.
 
         Raises AnswerCut where the upstream breaks off: the head is out, so the server aborts the connection."""
         response = begun.response
-        headers = returned_fields(response.fields, response.status, _marks(request, begun))
+        headers = returned_fields(response.fields, response.status, marks_of(request, begun))
         kept: list[bytes] = []
         size = 0
         try:
@@ -247,11 +220,11 @@ class DataPlane:
                 await send({"type": "http.response.body", "body": chunk, "more_body": more})
         except UpstreamFailed as failure:
             _raise_refusal(request, failure)
-            self._lane(request, begun.variant).observe_failure(failure.code, monotonic() - begun.start)
+            self._lane(request, begun.variant).observe_failure(failure.code, begun.seconds)
             raise AnswerCut(f"{request.route.model} {begun.variant} {begun.target.version}: {failure}") from failure
         finally:
             response.discard()
-        self._lane(request, begun.variant).observe(response.status, monotonic() - begun.start, begun.first_byte)
+        self._lane(request, begun.variant).observe(response.status, begun.seconds, begun.first_byte)
         return Answer(
             response.status, response.fields, b"".join(kept) if size <= request.route.agreement.max_body else None
         )
@@ -269,28 +242,7 @@ def _is_repeatable(scope: HTTPScope, policy: ShadowPolicy) -> bool:
     )
 
 
-async def _given_up(rejected: _Begun, code: str) -> _Failure:
-    """A bad answer that nobody will get, with what has come of its body."""
-    response = rejected.response
-    body = await response.read() if response.readable else b""
-    response.discard()
-    return _Failure(code, Answer(response.status, response.fields, body))
-
-
 def _raise_refusal(request: RoutedRequest, failure: UpstreamFailed) -> None:
     """Raise what was wrong with the request where that, and no upstream, has ended its exchange."""
     if request.rest is not None and request.rest.refusal is not None:
         raise request.rest.refusal from failure
-
-
-def _marks(request: RoutedRequest, begun: _Begun) -> Fields:
-    """The fields that tell a client who answered."""
-    marks = [
-        (b"x-request-id", request.id),
-        (b"x-penstock-model", request.route.model.encode()),
-        (b"x-penstock-version", begun.target.version.encode()),
-        (b"x-penstock-variant", begun.variant.encode()),
-    ]
-    if begun.instead_of is not None:
-        marks.append((b"x-penstock-fallback", b"candidate-error"))
-    return marks

@@ -33,6 +33,7 @@ class Response:
         "_waiter",
         "complete",
         "fields",
+        "held",
         "status",
         "touched",
         "without_body",
@@ -43,6 +44,8 @@ class Response:
         self.fields: Fields = []
         self.complete = False
         self.touched = False
+        self.held = 0.0
+        """Seconds that the upstream was kept from going on, as its reader had fallen behind."""
         self.without_body = without_body
         self._loop = loop
         self._source = source

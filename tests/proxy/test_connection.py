@@ -229,6 +229,37 @@ def test_a_reader_that_falls_behind_holds_the_sender_back(background: Background
         assert uvloop.run(exchange(upstream)) == pieces * len(piece) > READ_AHEAD
 
 
+LARGE = b"x" * 4 * READ_AHEAD
+AS_ANNOUNCED = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(LARGE)
+
+
+def test_the_time_that_a_reader_takes_is_not_the_upstreams(background: Background) -> None:
+    """The upstream is told to wait, so its deadline waits as well."""
+
+    async def exchange(upstream: Scripted) -> None:
+        pool = Pool(upstream.origin, 1, PATIENCE)
+        response = await pool.exchange(HEAD, b"hi", pool.loop.time() + 0.5)
+        await asyncio.sleep(1.0)
+        assert await response.read_all(1 << 30) == LARGE
+        assert response.held > 0.5
+        pool.close()
+
+    with Scripted(background, [READ, AS_ANNOUNCED + LARGE, HANG]) as upstream:
+        uvloop.run(exchange(upstream))
+
+
+def test_behind_a_slow_reader_the_upstream_has_the_time_that_was_left_and_no_more(background: Background) -> None:
+    async def exchange(upstream: Scripted) -> None:
+        pool = Pool(upstream.origin, 1, PATIENCE)
+        response = await pool.exchange(HEAD, b"hi", pool.loop.time() + 0.5)
+        await asyncio.sleep(1.0)
+        with pytest.raises(UpstreamTimeout):
+            await response.read_all(1 << 30)
+
+    with Scripted(background, [READ, AS_ANNOUNCED + LARGE[:-1], HANG]) as upstream:
+        uvloop.run(exchange(upstream))
+
+
 def test_a_body_longer_than_wanted_is_given_up(background: Background) -> None:
     async def exchange(upstream: Scripted) -> None:
         pool = Pool(upstream.origin, 1, PATIENCE)

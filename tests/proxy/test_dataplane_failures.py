@@ -220,6 +220,20 @@ def test_a_client_that_leaves_takes_its_exchange_along(background: Background, s
     assert scene.window.champion.failures == 0
 
 
+def test_a_client_that_reads_slowly_is_not_the_fault_of_who_answers_it(background: Background, scene: Scene) -> None:
+    """It gets all of its answer, however long it takes, and its own time is not the candidate's."""
+    body = b"x" * (16 << 20)
+    with Scripted(background, [READ, whole(body), HANG]) as upstream, Client(scene.port, receive_buffer=4096) as client:
+        scene.ramped(10_000, upstream, timeout=2.0)
+        client.send(request("POST", "/", [JSON], BODY))
+        time.sleep(3.0)
+        assert client.read().body == body
+    eventually(scene.worker.idle)
+    lane = scene.window.candidate
+    assert (lane.answers, lane.errors, lane.statuses) == (1, {}, {"2xx": 1})
+    assert lane.latency.above(3.0) == 0
+
+
 def test_a_client_that_leaves_within_its_request_reaches_no_upstream(scene: Scene) -> None:
     with Client(scene.port) as client:
         client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf")
