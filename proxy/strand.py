@@ -97,7 +97,7 @@ class Strand:
         self._ended = ended
         self._awaited: Awaited | None = None
 
-    def go_on(self, _: object = None) -> None:
+    def go_on(self) -> None:
         """Run to the next wait, or to the end."""
         self._advance(None)
 
@@ -109,8 +109,13 @@ class Strand:
         if isinstance(awaited, Signal):
             awaited.strand = None
         else:
-            awaited.remove_done_callback(self.go_on)
+            awaited.remove_done_callback(self._done)
         self._advance(asyncio.CancelledError())
+
+    def _done(self, awaited: Awaited) -> None:
+        """A future tells of its end in a later turn of the loop, by when it may not be waited for any more."""
+        if awaited is self._awaited:
+            self._advance(None)
 
     def _advance(self, thrown: asyncio.CancelledError | None) -> None:
         self._awaited = None
@@ -130,4 +135,4 @@ class Strand:
         if isinstance(awaited, Signal):  # the common case, without a bound method
             awaited.strand = self
         else:
-            awaited.add_done_callback(self.go_on)
+            awaited.add_done_callback(self._done)

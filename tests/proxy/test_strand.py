@@ -121,6 +121,33 @@ def test_a_cancelled_strand_ends_where_it_waits_and_only_there() -> None:
     asyncio.run(scene())
 
 
+def test_a_strand_that_is_cancelled_just_as_its_future_comes_does_not_go_on_twice() -> None:
+    """The future has told the loop already; what it tells is late by then."""
+
+    async def scene() -> None:
+        log, later = _Log(), Signal(asyncio.get_running_loop())
+        future = asyncio.get_running_loop().create_future()
+
+        async def work() -> None:
+            try:
+                await future
+            except asyncio.CancelledError:
+                log.append("cancelled")
+            await later
+            log.append("gone on")
+
+        strand = log.strand(work())
+        strand.go_on()
+        future.set_result(None)
+        strand.cancel()
+        await asyncio.sleep(0)
+        assert log == ["cancelled"]
+        later.fire()
+        assert log == ["cancelled", "gone on", "ended"]
+
+    asyncio.run(scene())
+
+
 def test_what_nobody_handles_is_raised_where_the_strand_ran() -> None:
     log = _Log()
 
