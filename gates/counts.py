@@ -40,7 +40,7 @@ def counts_of(gate: Gate, window: Window) -> Counts:
         case "error_rate":
             return _errors(seen)
         case "latency":
-            return _latency(gate, seen)
+            return _latency(gate, window)
 
 
 def seen_by(gate: Gate, window: Window) -> Window:
@@ -78,9 +78,14 @@ def champion_lane(window: Window) -> LaneTally:
 
 
 def latencies(gate: Gate, window: Window) -> tuple[Histogram, Histogram]:
-    """The candidate's, and the champion's."""
+    """The candidate's, and the champion's: of their answers, and of the clients that left where these had waited for
+    longer than the limit already. Those who left sooner tell nothing of what they would have been given, and when."""
     seen = seen_by(gate, window)
-    return candidate_lane(seen).latency, champion_lane(seen).latency
+    ours, theirs = candidate_lane(seen), champion_lane(seen)
+    return (
+        ours.latency.merged(ours.abandoned.at_least(gate.limit)),
+        theirs.latency.merged(theirs.abandoned.at_least(gate.limit)),
+    )
 
 
 def _agreement(window: Window) -> Counts:
@@ -108,7 +113,7 @@ def _errors(window: Window) -> Counts:
 
 
 def _latency(gate: Gate, window: Window) -> Counts:
-    ours, theirs = candidate_lane(window).latency, champion_lane(window).latency
+    ours, theirs = latencies(gate, window)
     surely, possibly = slower_than(ours, gate.limit)
     return Counts(
         Tally(surely, ours.total),

@@ -124,13 +124,19 @@ def _answers(arms: Mapping[Arm, LaneTally]) -> Iterator[Metric]:
     errors = CounterMetricFamily("penstock_errors", "Failed answers, by what went wrong.", labels=(*_ARM, "code"))
     latency = HistogramMetricFamily("penstock_latency_seconds", "Time to the end of an answer.", labels=_ARM)
     first = HistogramMetricFamily("penstock_first_byte_seconds", "Time to the head of an answer.", labels=_ARM)
+    left = CounterMetricFamily(
+        "penstock_abandoned",
+        "Requests whose client did not wait for the answer, while there is a candidate.",
+        labels=_ARM,
+    )
     for arm, tally in arms.items():
+        left.add_metric(arm, tally.abandoned.total)
         requests.add_metric(arm, tally.answers)
         for code, count in sorted(tally.errors.items()):
             errors.add_metric((*arm, code), count)
         latency.add_metric(arm, _buckets(tally.latency), tally.latency.sum_micros / 1e6)
         first.add_metric(arm, _buckets(tally.first_byte), tally.first_byte.sum_micros / 1e6)
-    yield from (requests, errors, latency, first)
+    yield from (requests, errors, left, latency, first)
 
 
 def _buckets(histogram: Histogram) -> Sequence[tuple[str, float]]:

@@ -40,8 +40,9 @@ class Begun:
 
     @property
     def seconds(self) -> float:
-        """The time since it was asked for, but for that in which it waited for its client."""
-        return monotonic() - self.start - self.response.held
+        """The time that it has taken so far, or until it was whole, but for that in which it waited for its client."""
+        response = self.response
+        return (response.held_since or response.ended or monotonic()) - self.start - response.held
 
 
 async def given_up(rejected: Begun, code: str) -> Failure:

@@ -97,6 +97,7 @@ class Connection(asyncio.Protocol):
         self.deadline += held
         if self._response is not None:
             self._response.held += held
+            self._response.held_since = 0.0
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -230,7 +231,7 @@ class Connection(asyncio.Protocol):
         elif not response.add(body) and self._paused_at is None:
             assert self._transport is not None
             self._transport.pause_reading()
-            self._paused_at = monotonic()
+            self._paused_at = response.held_since = monotonic()
 
     def on_message_complete(self) -> None:
         if self._response is not None and not self._in_interim:
@@ -259,4 +260,5 @@ class Connection(asyncio.Protocol):
 
     def _completed(self, response: Response) -> None:
         response.complete = True
+        response.ended = monotonic()
         self._response = None

@@ -157,6 +157,7 @@ class DataPlane:
         except UpstreamFailed:
             return rejected
         except CancelledError:
+            self._abandon(request, "candidate", rejected.first_byte)
             rejected.response.discard()
             raise
         if not 200 <= champion.response.status < 300:
@@ -188,8 +189,10 @@ class DataPlane:
                 request.rest,
             )
         except UpstreamFailed as failure:
-            _raise_refusal(request, failure)
-            self._lane(request, variant).observe_failure(failure.code, monotonic() - start)
+            self._fail(request, variant, failure, monotonic() - start)
+            raise
+        except CancelledError:
+            self._abandon(request, variant, monotonic() - start)
             raise
         first_byte = monotonic() - start
         if variant == "champion" and request.rest is None:  # else the client's upload is in it
@@ -219,15 +222,35 @@ class DataPlane:
                     kept.append(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": more})
         except UpstreamFailed as failure:
-            _raise_refusal(request, failure)
-            self._lane(request, begun.variant).observe_failure(failure.code, begun.seconds)
+            self._fail(request, begun.variant, failure, begun.seconds)
             raise AnswerCut(f"{request.route.model} {begun.variant} {begun.target.version}: {failure}") from failure
+        except CancelledError:  # the client has left; the upstream may have done its part by then
+            if response.complete:
+                self._lane(request, begun.variant).observe(response.status, begun.seconds, begun.first_byte)
+            else:
+                self._abandon(request, begun.variant, begun.seconds)
+            raise
         finally:
             response.discard()
         self._lane(request, begun.variant).observe(response.status, begun.seconds, begun.first_byte)
         return Answer(
             response.status, response.fields, b"".join(kept) if size <= request.route.agreement.max_body else None
         )
+
+    def _fail(self, request: RoutedRequest, variant: Variant, failure: UpstreamFailed, seconds: float) -> None:
+        """Count an exchange that failed. Raises what was wrong with the request where that, and no upstream, has ended
+        it."""
+        refusal = None if request.rest is None else request.rest.refusal
+        if refusal is None:
+            self._lane(request, variant).observe_failure(failure.code, seconds)
+        else:
+            self._abandon(request, variant, 0.0)
+            raise refusal from failure
+
+    def _abandon(self, request: RoutedRequest, variant: Variant, seconds: float) -> None:
+        """Count a request that nobody waits for any more; the upstream had so many seconds for it."""
+        if request.route.candidate is not None:
+            self._lane(request, variant).abandon(seconds)
 
     def _lane(self, request: RoutedRequest, variant: Variant) -> LaneTally | Answers:
         return self._windows.of(request.route, request.first).answers(variant, request.route, request.places)
@@ -240,9 +263,3 @@ def _is_repeatable(scope: HTTPScope, policy: ShadowPolicy) -> bool:
         and (not policy.paths or scope["path"].endswith(policy.paths))
         and first(scope["headers"], b"x-penstock-shadow") != b"off"
     )
-
-
-def _raise_refusal(request: RoutedRequest, failure: UpstreamFailed) -> None:
-    """Raise what was wrong with the request where that, and no upstream, has ended its exchange."""
-    if request.rest is not None and request.rest.refusal is not None:
-        raise request.rest.refusal from failure

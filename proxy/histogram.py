@@ -58,6 +58,13 @@ class Histogram:
         micros = int(seconds * 1e6)
         return sum(count for index, count in self.counts.items() if lower_edge(index) >= micros)
 
+    def at_least(self, seconds: float) -> Histogram:
+        """Those samples, as if each were as short as its bucket lets it be."""
+        micros = int(seconds * 1e6)
+        counts = {index: count for index, count in self.counts.items() if lower_edge(index) >= micros}
+        shortest = sum(lower_edge(index) * count for index, count in counts.items())
+        return Histogram(counts, sum(counts.values()), shortest)
+
     def quantile(self, q: float) -> float | None:
         """The q-quantile in seconds (the middle of its bucket), None without samples."""
         if not self.total:

@@ -186,6 +186,9 @@ class Mirror:
         except UpstreamFailed as failure:
             self._answers(copy, lane).observe_failure(failure.code, monotonic() - start)
             return failure.code
+        except asyncio.CancelledError:  # the worker stops
+            self._answers(copy, lane).abandon(monotonic() - start)
+            raise
         self._answers(copy, lane).observe(response.status, monotonic() - start, first_byte)
         return Answer(response.status, response.fields, body)
 

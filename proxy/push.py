@@ -65,6 +65,7 @@ def _require_lawful(window: Window) -> None:
         counts += [lane.asked, *lane.statuses.values(), *lane.errors.values()]
         _require_histogram(lane.latency)
         _require_histogram(lane.first_byte)
+        _require_histogram(lane.abandoned)
         if lane.failures > lane.answers:
             raise ValueError("a lane's counts contradict each other")
     for tally in (window.agreement, window.noise):

@@ -32,8 +32,10 @@ class Response:
         "_source",
         "_waiter",
         "complete",
+        "ended",
         "fields",
         "held",
+        "held_since",
         "status",
         "touched",
         "without_body",
@@ -46,6 +48,10 @@ class Response:
         self.touched = False
         self.held = 0.0
         """Seconds that the upstream was kept from going on, as its reader had fallen behind."""
+        self.held_since = 0.0
+        """Since when it is kept from it, by time.monotonic; 0 while it is not."""
+        self.ended = 0.0
+        """When it came whole, by time.monotonic; 0 before."""
         self.without_body = without_body
         self._loop = loop
         self._source = source

@@ -17,7 +17,8 @@ LANES: tuple[Lane, ...] = ("champion", "candidate", "champion_shadow", "candidat
 @dataclass(slots=True)
 class LaneTally:
     """The answers of one variant in one role. `errors` counts an answer once, by the code of what went wrong. `asked`
-    are the requests that were sent, while there is a candidate: those that are still under way among them."""
+    are the requests that were sent, while there is a candidate: those that are still under way among them, and not
+    those whose client did not wait for the answer. Of these, `abandoned` has the times that they waited."""
 
     answers: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
@@ -25,6 +26,7 @@ class LaneTally:
     latency: Histogram = field(default_factory=Histogram)
     first_byte: Histogram = field(default_factory=Histogram)
     asked: int = 0
+    abandoned: Histogram = field(default_factory=Histogram)
 
     @property
     def failures(self) -> int:
@@ -38,6 +40,12 @@ class LaneTally:
     def ask(self) -> None:
         """A request is sent."""
         self.asked += 1
+
+    def abandon(self, seconds: float) -> None:
+        """Nobody waits any more for the answer to a request that was sent, after so many seconds. What it would have
+        been nobody knows: only that it would have taken longer."""
+        self.asked -= 1
+        self.abandoned.observe(seconds)
 
     def observe(self, status: int, seconds: float, first_byte: float | None = None) -> None:
         """An answer came back whole after `seconds`, and its head after `first_byte`, if that is known. A 5xx is a
@@ -71,6 +79,7 @@ class LaneTally:
             self.latency.merged(other.latency),
             self.first_byte.merged(other.first_byte),
             self.asked + other.asked,
+            self.abandoned.merged(other.abandoned),
         )
 
 
@@ -194,6 +203,10 @@ class Answers:
     def ask(self) -> None:
         for tally in self._tallies:
             tally.ask()
+
+    def abandon(self, seconds: float) -> None:
+        for tally in self._tallies:
+            tally.abandon(seconds)
 
     def observe(self, status: int, seconds: float, first_byte: float | None = None) -> None:
         for tally in self._tallies:

@@ -147,6 +147,9 @@ def observed(draw: st.DrawFn) -> Window:
             window.lane(lane).observe(status, draw(took), draw(st.none() | took))
         for code in draw(st.lists(codes, max_size=2)):
             window.lane(lane).observe_failure(code, draw(took))
+        for waited in draw(st.lists(took, max_size=2)):
+            window.lane(lane).ask()
+            window.lane(lane).abandon(waited)
     for comparison in draw(st.lists(comparisons, max_size=3)):
         window.agreement.observe(comparison)
     for comparison in draw(st.lists(comparisons, max_size=2)):

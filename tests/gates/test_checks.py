@@ -17,8 +17,9 @@ from gates.evidence import RateWatch, RatioWatch, Tally, log_evidence_below
 from gates.gate import Gate, terms_of
 from gates.verdict import GateResult, Verdict
 from proxy.comparison import Comparison
+from proxy.histogram import Histogram
 from proxy.snapshot import Phase
-from proxy.tally import AloneTally
+from proxy.tally import AloneTally, LaneTally
 from proxy.window import Window, merge
 from tests.control import PLAN
 from tests.strategies import windows
@@ -149,6 +150,47 @@ def test_a_slow_candidate_is_compared_with_a_quick_champion_by_what_both_were_as
     early = window(90, 90, champion=9_000, champion_failed=90)
     early.candidate.asked, early.champion.asked = 9_000, 9_000
     assert judged(ERRORS_AGAINST, early).verdict is not Verdict.FAIL
+
+
+def left(lane: LaneTally, clients: int, seconds: float) -> None:
+    """So many clients ask, and leave after so long."""
+    for _ in range(clients):
+        lane.ask()
+        lane.abandon(seconds)
+
+
+def test_clients_that_left_thin_no_failures_out() -> None:
+    seen = window(1_000, 30)
+    alone = judged(ERRORS, seen)
+    left(seen.candidate, 100_000, 1.0)
+    assert judged(ERRORS, seen) == alone
+    assert alone.verdict is Verdict.FAIL
+
+
+def test_a_client_that_waited_for_longer_than_the_limit_was_answered_too_late_whatever_would_have_come() -> None:
+    seen = window(1_000)
+    assert judged(TAIL, seen).verdict is Verdict.PASS
+    left(seen.candidate, 100, 1.0)
+    found = judged(TAIL, seen)
+    assert (found.verdict, found.events, found.observations) == (Verdict.FAIL, 100, 1_100)
+    assert found.value is not None
+    assert found.value > TAIL.limit
+
+
+def test_one_that_left_sooner_says_nothing_of_how_late_it_would_have_been() -> None:
+    seen = window(1_000)
+    alone = judged(TAIL, seen)
+    left(seen.candidate, 100, TAIL.limit / 2)
+    assert judged(TAIL, seen) == alone
+
+
+def test_clients_that_left_are_compared_as_long_as_they_waited() -> None:
+    seen = window(4_000, champion=4_000)
+    left(seen.candidate, 200, 1.0)
+    left(seen.champion, 200, 1.0)
+    assert judged(TAIL_AGAINST, seen).verdict is not Verdict.FAIL
+    seen.champion.abandoned = Histogram()
+    assert judged(TAIL_AGAINST, seen).verdict is Verdict.FAIL
 
 
 def pairs(both: int, candidate_alone: int, champion_alone: int) -> Window:

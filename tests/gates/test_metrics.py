@@ -74,10 +74,15 @@ async def test_drops_fallbacks_and_skipped_pairs_are_told() -> None:
     async with Desk() as desk:
         window = Window(fallbacks=4)
         window.shadow.drop("in_flight")
+        window.candidate.ask()
+        window.candidate.abandon(2.0)
         window.agreement.observe(Comparison(skipped="encoded"))
         desk.controller.push(Push("w", 1, (Sample(MODEL, desk.route.epoch, window),)))
         series = scraped(desk)
         assert value(series, "fallbacks_total", model=MODEL) == 4
+        candidate = {"model": MODEL, "version": "42", "variant": "candidate", "role": "live"}
+        assert value(series, "abandoned_total", **candidate) == 1
+        assert value(series, "requests_total", **candidate) == 0
         assert value(series, "shadow_total", model=MODEL, outcome="dropped_in_flight") == 1
         assert value(series, "comparisons_total", model=MODEL, outcome="skipped") == 1
 

@@ -24,6 +24,15 @@ def test_the_edges_rise_and_each_is_in_the_bucket_that_it_opens() -> None:
     assert [index_of(edge) for edge in EDGES] == list(range(MAX_INDEX + 1))
 
 
+@given(samples, st.floats(0, 50_000))
+def test_those_of_at_least_so_many_seconds_are_as_many_and_no_longer(drawn: list[float], seconds: float) -> None:
+    histogram = _filled(drawn)
+    found = histogram.at_least(seconds)
+    assert found.total == sum(found.counts.values()) == histogram.above(seconds)
+    assert found.sum_micros <= histogram.sum_micros
+    assert histogram.at_least(0.0).counts == histogram.counts
+
+
 @given(micros)
 def test_a_value_is_in_the_bucket_between_its_edges(value: int) -> None:
     assert index_of(value) == bisect_right(EDGES, value) - 1
