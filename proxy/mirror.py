@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
+from proxy.anonymity import veil
 from proxy.brake import Brake
 from proxy.comparer import Comparer
 from proxy.comparison import Answer, Comparison
@@ -200,9 +201,9 @@ class Mirror:
 
 
 def _pair(copy: Copy, champion: Answer, other: Answer) -> Pair:
-    record = copy.route.record
-    avoid = (copy.request.fields, copy.request.body) if record.fields or record.headers else ()
-    return Pair(champion, other, copy.route.agreement, copy.request.target, avoid)
+    request, record = copy.request, copy.route.record
+    marked = veil(request.fields, request.body, record.fields) if record.fields or record.headers else None
+    return Pair(champion, other, copy.route.agreement, request.target, marked)
 
 
 def _probed(copy: Copy) -> bool:

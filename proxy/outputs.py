@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, cast
 
+from proxy.anonymity import Names
 from proxy.comparison.rankings import ranked
 from proxy.formats import Answer, Unreadable, predictions
 from proxy.histogram import merge_counts
@@ -159,7 +160,7 @@ def wanted(seen: int, is_long: bool = False) -> bool:
 
 
 def outputs_of_pair(
-    champion: Answer, candidate: Answer, spec: AgreementSpec, path: bytes, avoid: bytes = b""
+    champion: Answer, candidate: Answer, spec: AgreementSpec, path: bytes, names: Names | None = None
 ) -> tuple[Outputs, Outputs] | None:
     """What both answered; None where one of them cannot be read, lest one arm be counted without the other."""
     try:
@@ -167,28 +168,37 @@ def outputs_of_pair(
         right = left if champion.same_as(candidate) else predictions(candidate, spec, path)
     except Unreadable:
         return None
-    return outputs_of(left.rows, spec, left.meaning, avoid), outputs_of(right.rows, spec, right.meaning, avoid)
+    return outputs_of(left.rows, spec, left.meaning, names), outputs_of(right.rows, spec, right.meaning, names)
 
 
-def outputs_of(rows: Sequence[object], spec: AgreementSpec, meaning: str = "", avoid: bytes = b"") -> Outputs:
+def outputs_of(rows: Sequence[object], spec: AgreementSpec, meaning: str = "", names: Names | None = None) -> Outputs:
     """The first rows of one answer. Texts count by their length, in characters; embeddings not at all.
 
-    Labels that stand in `avoid` are counted under OTHER: what must not be kept is no label to tell."""
+    Where there are `names` that may be told, labels and columns of others are counted under OTHER, and numbers by
+    their buckets alone: the least of them may be somebody's."""
     if spec.kind == "embedding" or meaning == "embedding":
         return {}
     outputs: Outputs = {}
-    measured = spec.kind in ("numeric", "probability")
     if spec.kind != "label" and rows and set(map(type, rows[:MOST_VALUES])) == {float}:
-        return {"": _of_floats(cast("Sequence[float]", rows[:MOST_VALUES]))}
+        outputs[""] = _of_floats(cast("Sequence[float]", rows[:MOST_VALUES]))
+    else:
+        _count_rows(outputs, rows, spec, names)
+    if names is not None:
+        for tally in outputs.values():
+            tally.least = tally.most = None
+    return outputs
+
+
+def _count_rows(outputs: Outputs, rows: Sequence[object], spec: AgreementSpec, names: Names | None) -> None:
+    measured = spec.kind in ("numeric", "probability")
     for row in islice(rows, MOST_VALUES):
-        for column, value in _columns(row):
+        for column, value in _columns(row, names):
             tally = outputs.get(column)
             if tally is None:
                 if len(outputs) >= MOST_COLUMNS:
                     continue
                 tally = outputs[column] = OutputTally()
-            _count(tally, value, spec, measured, avoid)
-    return outputs
+            _count(tally, value, spec, measured, names)
 
 
 def _of_floats(numbers: Sequence[float]) -> OutputTally:
@@ -204,15 +214,23 @@ def _of_floats(numbers: Sequence[float]) -> OutputTally:
     return tally
 
 
-def _columns(row: object) -> Iterable[tuple[str, object]]:
+def _columns(row: object, names: Names | None) -> Iterable[tuple[str, object]]:
     if isinstance(row, dict):
-        return [(_writable(str(name)[:LONGEST_LABEL]), value) for name, value in islice(row.items(), MOST_COLUMNS)]
+        items = islice(row.items(), MOST_COLUMNS)
+        return [(_told(_writable(str(name)[:LONGEST_LABEL]), names), value) for name, value in items]
     return (("", row),)
 
 
-def _count(tally: OutputTally, value: object, spec: AgreementSpec, measured: bool, avoid: bytes) -> None:
+def _told(name: str, names: Names | None) -> str:
+    return name if names is None or names.may_tell(name) else OTHER
+
+
+def _count(tally: OutputTally, value: object, spec: AgreementSpec, measured: bool, names: Names | None) -> None:
     if isinstance(value, list):
-        value = _first(value) if spec.kind == "ranking" else _largest(value, spec.classes)
+        if spec.kind == "ranking" and float not in set(map(type, value)):
+            value = _first(value)
+        else:
+            value, names = _largest(value, spec.classes), None  # a name that is ours
     if value is None or value != value:
         tally.missing += 1
     elif isinstance(value, float) and (measured or spec.kind != "label" or not value.is_integer()):
@@ -222,9 +240,7 @@ def _count(tally: OutputTally, value: object, spec: AgreementSpec, measured: boo
     elif isinstance(value, str) and (len(value) > LONGEST_LABEL or spec.kind == "text"):
         tally.measure(float(len(value)))
     elif isinstance(value, str | int | float):
-        label = _label(value)
-        if avoid and len(label) >= 4 and label.encode(errors="replace") in avoid:
-            label = OTHER
+        label = _told(_label(value), names)
         tally.labels[label] = tally.labels.get(label, 0) + 1
 
 
@@ -242,10 +258,7 @@ def _writable(text: str) -> str:
 
 
 def _first(ranking: list[object]) -> object:
-    """What stands first, or the place of the highest score; the list itself, which does not count, where it is
-    neither."""
-    if float in set(map(type, ranking)):
-        return _largest(ranking, ())
+    """What stands first; the list itself, which does not count, where that is nothing with a name."""
     items = ranked(ranking[:1], 1)
     if items is None:
         return ranking

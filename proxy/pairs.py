@@ -6,24 +6,26 @@ from collections.abc import Callable
 
 import msgspec
 
+from proxy.anonymity import Names, Veil
 from proxy.comparison import Answer, Comparison, compare
 from proxy.outputs import Outputs, outputs_of_pair
 from proxy.snapshot import AgreementSpec
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """The answers of the champion and of another, to be compared under `spec`; `path` is the request's. Labels that
-    stand in `avoid` are not to be told."""
+    """The answers of the champion and of another, to be compared under `spec`; `path` is the request's, and so is the
+    `veil`, behind which no names are told."""
 
     champion: Answer
     other: Answer
     spec: AgreementSpec
     path: bytes = b""
-    avoid: tuple[bytes, ...] = ()
+    veil: Veil | None = None
 
     @property
     def size(self) -> int:
-        return len(self.champion.body or b"") + len(self.other.body or b"")
+        """Bytes that looking at it may read."""
+        return len(self.champion.body or b"") + len(self.other.body or b"") + (self.veil.size if self.veil else 0)
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -39,5 +41,6 @@ def look_at(pair: Pair, counted: bool, clock: Callable[[], float]) -> Found:
     start, outputs = clock(), None
     comparison = compare(pair.champion, pair.other, pair.spec, pair.path)
     if counted and not comparison.skipped:
-        outputs = outputs_of_pair(pair.champion, pair.other, pair.spec, pair.path, b"\n".join(pair.avoid))
+        names = Names(pair.veil, pair.champion, pair.other, pair.spec, pair.path) if pair.veil else None
+        outputs = outputs_of_pair(pair.champion, pair.other, pair.spec, pair.path, names)
     return Found(comparison, outputs, clock() - start)

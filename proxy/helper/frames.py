@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from proxy.anonymity import Veil
 from proxy.comparison import Answer
 from proxy.headers import Fields
 from proxy.pairs import Found, Pair
@@ -22,8 +23,8 @@ class _Head(msgspec.Struct, frozen=True, array_like=True):
     fields: tuple[Fields, Fields]
     spec: AgreementSpec
     path: bytes
-    sizes: list[int]
-    """Of the two bodies, and of each part of what is to be avoided."""
+    sizes: tuple[int, int]
+    veil: Veil | None
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -34,10 +35,11 @@ _FOUND = msgspec.msgpack.Decoder(Found)
 def framed(pair: Pair, counted: bool) -> list[bytes]:
     """The parts of a pair's frame, of which none is a copy of a body. Both bodies must be there."""
     champion, other = pair.champion, pair.other
-    parts = [champion.body or b"", other.body or b"", *pair.avoid]
+    bodies = (champion.body or b"", other.body or b"")
     statuses, fields = (champion.status, other.status), (champion.fields, other.fields)
-    head = _ENCODER.encode(_Head(counted, statuses, fields, pair.spec, pair.path, [len(part) for part in parts]))
-    return [_LENGTH.pack(len(head)) + head, *parts]
+    sizes = (len(bodies[0]), len(bodies[1]))
+    head = _ENCODER.encode(_Head(counted, statuses, fields, pair.spec, pair.path, sizes, pair.veil))
+    return [_LENGTH.pack(len(head)) + head, *bodies]
 
 
 def read_pair(stream: BinaryIO) -> tuple[Pair, bool] | None:
@@ -45,12 +47,12 @@ def read_pair(stream: BinaryIO) -> tuple[Pair, bool] | None:
     try:
         (length,) = _LENGTH.unpack(_exactly(stream, _LENGTH.size))
         head = _HEADS.decode(_exactly(stream, length))
-        champion, other, *avoid = (_exactly(stream, size) for size in head.sizes)
+        champion, other = (_exactly(stream, size) for size in head.sizes)
     except EOFError:
         return None
     left = Answer(head.statuses[0], head.fields[0], champion)
     right = Answer(head.statuses[1], head.fields[1], other)
-    return Pair(left, right, head.spec, head.path, tuple(avoid)), head.counted
+    return Pair(left, right, head.spec, head.path, head.veil), head.counted
 
 
 def _exactly(stream: BinaryIO, size: int) -> bytes:

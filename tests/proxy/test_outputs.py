@@ -158,10 +158,6 @@ def test_a_column_is_counted_in_both_arms_or_in_neither() -> None:
     assert len(champion) == MOST_COLUMNS
 
 
-def test_a_label_that_must_not_be_kept_is_counted_without_its_name() -> None:
-    assert outputs_of(["jane doe", "cat"], AUTO, avoid=b'{"name": "jane doe"}')[""].labels == {OTHER: 1, "cat": 1}
-
-
 def test_a_pair_counts_on_both_sides_or_on_neither() -> None:
     fine, broken = Answer(200, JSON, b'{"predictions": [1]}'), Answer(200, JSON, b"{")
     one = {"": OutputTally(labels={"1": 1})}

@@ -15,6 +15,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proxy.anonymity import veil
 from proxy.comparison import Answer, compare
 from proxy.disagreements import (
     Disagreement,
@@ -116,7 +117,7 @@ def test_no_exception_escapes_and_every_comparison_is_lawful(
     assert 0 <= found.rows_disagreed <= found.rows
     assert 0 <= found.largest_gap < math.inf
     assert not compare(champion, champion, spec, path).finding
-    whole = Pair(champion, candidate, spec, path, (b"abc",))
+    whole = Pair(champion, candidate, spec, path, veil(b"a: b\r\n", candidate.body or b"", ("a.b",)))
     assert read_pair(BytesIO(b"".join(framed(whole, True)))) == (whole, True)
     looked = look_at(whole, True, thread_time)
     assert FoundReader().feed(found_framed(looked)) == [looked], "the helper can tell whatever it found"

@@ -6,6 +6,7 @@ from time import process_time
 
 import pytest
 
+from proxy.anonymity import Veil
 from proxy.comparison import Answer
 from proxy.helper.frames import FoundReader, found_framed, framed, read_pair
 from proxy.pairs import Pair, look_at
@@ -17,7 +18,7 @@ PAIR = Pair(
     Answer(201, [], b'{"predictions": [0.25, NaN]}'),
     AgreementSpec(kind="probability", ignore=("a.b",)),
     b"/invocations?x=1",
-    (b"x-user: ada\r\n", b""),
+    Veil(b"x-user: ada\r\n", b"", ("a.b",)),
 )
 
 
