@@ -75,6 +75,8 @@ class Lookout:
         self._turns = cycle(self._threads)
         self._asked: dict[str, _Asked] = {}
         self._facts: dict[str, tuple[_Asked, ProductionFacts]] = {}
+        self._stuck: dict[str, str] = {}
+        """By model, what was told of a version that should give way and cannot."""
 
     async def run(self) -> None:
         while True:
@@ -153,10 +155,12 @@ class Lookout:
         try:
             await self._steering.revert(rollout.model, rollout.champion, by_gate(culprit.gate), reason)
         except (AlreadyChampion, IllegalEvent, NoSuchPast, RegistryError, StoreError, Unroutable) as error:
-            logger.error(
-                "%s: version %s should give way to %s (%s), and cannot: %s",
-                *(rollout.model, rollout.candidate, rollout.champion, reason, error),
-            )
+            self._asked.pop(rollout.model, None)  # to be tried again: no label may come that brings it up anew
+            should = f"version {rollout.candidate} should give way to {rollout.champion}"
+            trouble = f"{should} ({reason}), and cannot: {error}"
+            if self._stuck.get(rollout.model) != trouble:
+                logger.error("%s: %s", rollout.model, trouble)
+            self._stuck[rollout.model] = trouble
 
     async def _facts_of(self, watch: Watch, asked: Sequence[UnderWay], now: _Asked) -> ProductionFacts | None:
         """What is on record, read anew when there is news; None where it cannot be read, or nobody asks for it."""
