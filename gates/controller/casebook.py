@@ -26,7 +26,8 @@ class Casebook:
     def __init__(self, book: Book, settings: Callable[[], Mapping[str, ModelSettings]]) -> None:
         self._book = book
         self._settings = settings
-        self._selections: dict[str, Selection] = {}
+        self._selections: dict[str, tuple[str, Selection]] = {}
+        """By model: its newest rollout, and what was chosen of it."""
         self._unwritten: dict[str, Recorded] = {}
         self._out: list[str] = []
         self._expired = 0.0
@@ -94,7 +95,10 @@ class Casebook:
         """The ids that are out now, the pair's own among them where it was not chosen."""
         model = self._settings().get(rollout.model)
         keep = model.record.keep if model else 0
-        selection = self._selections.setdefault(rollout.id, Selection(keep))
+        known = self._selections.get(rollout.model)
+        if known is None or known[0] != rollout.id:
+            known = self._selections[rollout.model] = (rollout.id, Selection(keep))
+        selection = known[1]
         if not keep or len({*selection.findings, pair.finding}) > MOST_FINDINGS:
             return [pair.id]
         return selection.add(ranked(pair))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
 from gates.phases import Event
-from proxy.disagreements import AnswerOnRecord, Disagreement
+from proxy.disagreements import AnswerOnRecord, Disagreement, Selection
 from proxy.push import Push, decode_push, encode_push
 from proxy.snapshot import RecordPolicy
 from tests.control import MODEL, Desk, in_loop, model_settings
@@ -42,6 +43,24 @@ async def test_a_pair_is_kept_with_its_rollout_and_time_and_told_of() -> None:
         assert told.worst
         assert told.representative
         assert told.candidate == AnswerOnRecord("42", 200, "[1]")
+
+
+def selections() -> int:
+    gc.collect()
+    return sum(isinstance(each, Selection) for each in gc.get_objects())
+
+
+@in_loop
+async def test_of_rollouts_that_ended_nothing_is_left_in_memory() -> None:
+    before = selections()
+    async with desk_of() as desk:
+        for number in range(4):
+            push(desk, pair(f"p{number}", desk.route.epoch))
+            await desk.controller.keep()
+            await desk.command(Event.ROLL_BACK)
+            await desk.controller.start_rollout(MODEL, "42", "ada", "once more")
+        assert selections() - before <= 1
+        assert len(await desk.controller.queries.disagreements(MODEL, "r4")) == 1, "on record they stay"
 
 
 @in_loop
