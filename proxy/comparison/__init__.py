@@ -4,7 +4,6 @@ exception."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
 from proxy.comparison.embeddings import neighbours_kept
 from proxy.comparison.near import near_at_once
@@ -13,6 +12,7 @@ from proxy.comparison.result import Comparison
 from proxy.comparison.texts import text_difference
 from proxy.comparison.values import Walk, first_of
 from proxy.formats import Answer, AnsweredError, Predictions, Unfit, Unreadable, predictions
+from proxy.formats.rows import unwrapped_alike
 from proxy.snapshot import AgreementSpec
 
 __all__ = ["Answer", "Comparison", "compare"]
@@ -74,10 +74,9 @@ def _not_both_read(left: Predictions | Unreadable, right: Predictions | Unreadab
 
 
 def _compared(left: Predictions, right: Predictions, spec: AgreementSpec) -> Comparison:
-    a, b = left.rows, right.rows
-    if spec.ignore:
-        a, b = _without(a, spec.ignore), _without(b, spec.ignore)
-    kind = spec.kind
+    a, b, kind = left.rows, right.rows, spec.kind
+    if kind != "json" and not left.meaning:
+        a, b = unwrapped_alike(a, b)
     if kind == "ranking" and not any(isinstance(row, list) for row in (*a[:1], *b[:1])):
         a, b = [list(a)], [list(b)]  # a row for each place: the whole answer is one ranking
     elif len(a) != len(b):
@@ -166,26 +165,3 @@ def _embeddings(a: Sequence[object], b: Sequence[object], walk: Walk) -> Compari
     farthest = kept.index(min(kept)) if lost else 0
     finding = "neighbours" if mean < walk.spec.min_overlap else ""
     return Comparison(finding, rows=len(kept), rows_disagreed=lost, row=farthest)
-
-
-def _without(rows: Sequence[object], ignored: Sequence[str]) -> list[object]:
-    pruned = list(rows)
-    for path in ignored:
-        pruned = [_pruned(row, path.split(".")) for row in pruned]
-    return pruned
-
-
-def _pruned(value: object, path: Sequence[str]) -> object:
-    """The value without what stands at `path`; lists on the way are gone through, `*` is any key, and `**` any number
-    of levels."""
-    if isinstance(value, list):
-        return [_pruned(item, path) for item in value]
-    if not isinstance(value, dict):
-        return value
-    step, *further = path
-    if step == "**" and further:
-        here = cast("dict[str, object]", _pruned(value, further))
-        return {key: _pruned(item, path) for key, item in here.items()}
-    if not further:
-        return {key: item for key, item in value.items() if step not in (key, "*")}
-    return {key: _pruned(item, further) if step in (key, "*") else item for key, item in value.items()}

@@ -8,6 +8,7 @@ from proxy.formats import openai, tensors
 from proxy.formats.answer import Answer
 from proxy.formats.encodings import decoded
 from proxy.formats.events import from_events
+from proxy.formats.ignored import without
 from proxy.formats.reading import AnsweredError, Predictions, Unfit, Unreadable, parse, tells_of_error
 from proxy.formats.rows import ROWS_FORMATS, ROWS_MARK, decode_rows, in_columns, in_rows, unwrapped
 from proxy.snapshot import AgreementSpec, Format
@@ -22,6 +23,22 @@ def predictions(answer: Answer, spec: AgreementSpec, path: bytes = b"") -> Predi
 
     Raises Unreadable for a body that has none, AnsweredError for one that tells of an error, Unfit for one that is
     not for us to read."""
+    try:
+        return _as_compared(_in_answer(answer, spec, path), spec)
+    except RecursionError:
+        raise Unfit("too_deep") from None
+
+
+def _as_compared(found: Predictions, spec: AgreementSpec) -> Predictions:
+    """Without what is to be ignored, and each row then unwrapped from its single column: its name is a field where
+    fields are compared (`json`), and elsewhere says nothing."""
+    rows = without(found.rows, spec.ignore) if spec.ignore else found.rows
+    if isinstance(rows, list) and not found.meaning and spec.kind != "json":
+        rows = unwrapped(rows)
+    return found if rows is found.rows else Predictions(rows, found.batch, found.meaning, found.resolution)
+
+
+def _in_answer(answer: Answer, spec: AgreementSpec, path: bytes) -> Predictions:
     body = answer.body
     if body is None:
         raise Unfit("body_too_large")
@@ -66,7 +83,7 @@ def _in_document(document: object, spec: AgreementSpec, path: bytes) -> Predicti
         document = document.get(step, _Missing) if isinstance(document, dict) else _Missing
         if document is _Missing:
             raise Unreadable("no_predictions")
-    return Predictions(unwrapped(document) if isinstance(document, list) else (document,))
+    return Predictions(document if isinstance(document, list) else (document,))
 
 
 class _Missing:

@@ -17,7 +17,8 @@ class Unreadable(ValueError):
 
 
 class Unfit(Unreadable):
-    """The body may be sound, but it is not for us to read: too large, or in an encoding that is not known here."""
+    """The body may be sound, but it is not for us to read: too large or too deep, or in an encoding that is not known
+    here."""
 
 
 class AnsweredError(Unreadable):
@@ -25,7 +26,7 @@ class AnsweredError(Unreadable):
 
 
 class Predictions(msgspec.Struct, frozen=True):
-    """The rows of one answer, each unwrapped from its single column, in the order they were sent.
+    """The rows of one answer, in the order they were sent: a list of them, or a tuple of one that came alone.
 
     `batch` tells whether the protocol promises a row for each instance of the request; of any other document it is only
     supposed. `resolution` is the relative step of the number type that the answer declares, 0.0 where it declares

@@ -26,7 +26,7 @@ for numbers that JSON does not know."""
 
 def in_rows(found: object) -> Predictions:
     """`{"predictions": [...]}`: a row for each instance, or one that is no list."""
-    return Predictions(unwrapped(found) if isinstance(found, list) else (found,), batch=True)
+    return Predictions(found if isinstance(found, list) else (found,), batch=True)
 
 
 def in_columns(outputs: object) -> Predictions:
@@ -40,7 +40,7 @@ def transposed(columns: Mapping[str, object]) -> Sequence[object]:
     """The rows of columns of the same length; columns of different ones are a single row."""
     if len(columns) == 1:
         (column,) = columns.values()
-        return unwrapped(column) if isinstance(column, list) else (column,)
+        return column if isinstance(column, list) else (column,)
     lists = [unwrapped(column) for column in columns.values() if isinstance(column, list)]
     if not columns or len(lists) < len(columns) or len(set(map(len, lists))) > 1:
         return (dict(columns),)
@@ -48,12 +48,23 @@ def transposed(columns: Mapping[str, object]) -> Sequence[object]:
 
 
 def unwrapped(rows: list[object]) -> list[object]:
-    """`[1]`, `{"0": 1}` and `{"column": 1}` are one column of one row: three spellings of the same prediction.
-
-    The first row tells for all whether there is one column."""
-    if rows and isinstance(rows[0], list | dict) and len(rows[0]) == 1:
+    """`[1]`, `{"0": 1}` and `{"column": 1}` are one column of one row: three spellings of the same prediction. Where
+    any row has more columns than one, all keep theirs, and the names of them."""
+    first = next((row for row in rows if row is not None), None)
+    if isinstance(first, list | dict) and len(first) == 1 and not any(map(_has_columns, rows)):
         return [_unwrapped(row) for row in rows]
     return rows
+
+
+def unwrapped_alike(one: Sequence[object], other: Sequence[object]) -> tuple[Sequence[object], Sequence[object]]:
+    """Two answers' rows, of which one side has no names of columns: then those of the other are no difference."""
+    if one and other and isinstance(one[0], list | dict) is not isinstance(other[0], list | dict):
+        return [_unwrapped(row) for row in one], [_unwrapped(row) for row in other]
+    return one, other
+
+
+def _has_columns(row: object) -> bool:
+    return isinstance(row, list | dict) and len(row) != 1
 
 
 def _unwrapped(row: object) -> object:

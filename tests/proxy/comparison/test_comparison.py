@@ -296,6 +296,57 @@ def test_what_is_to_be_ignored_may_stand_at_any_depth() -> None:
     assert compare(json_answer(one), json_answer({"at": 9, "a": [{"x": {"y": 5}}]}), spec).finding == "label"
 
 
+def test_what_is_to_be_ignored_is_left_out_before_a_single_column_is_unwrapped() -> None:
+    for kind in ("auto", "json"):
+        spec = AgreementSpec(kind=kind, ignore=("ts", "meta.ts"))
+        one, other, third = ([{"meta": {"v": v, "ts": ts}}] for v, ts in ((1, 1), (1, 2), (2, 1)))
+        assert compare(rows_answer(*one), rows_answer(*other), spec).finding == ""
+        assert compare(rows_answer(*one), rows_answer(*third), spec).finding == "label"
+    spec = AgreementSpec(ignore=("ts",))
+    assert compare(rows_answer({"p": 0.5, "ts": 1}), rows_answer({"p": 0.5, "ts": 2}), spec).finding == ""
+    assert compare(rows_answer({"p": 0.5, "ts": 1}), rows_answer(0.5), spec).finding == ""
+
+
+# Names of columns
+
+
+@pytest.mark.parametrize(
+    ("kind", "champion", "candidate", "finding"),
+    [
+        ("json", [{"approved": 1}], [{"rejected": 1}], "fields"),
+        ("json", [{"approved": 1}], [{"approved": 1}], ""),
+        ("json", [{"approved": 1}], [{"approved": 0}], "label"),
+        ("json", [[1], [2]], [[1], [2.0]], ""),
+        ("auto", [{"approved": 1}], [{"0": 1}], ""),
+        ("auto", [{"a": 1}, {"a": 1, "b": 2}], [{"c": 1}, {"a": 1, "b": 2}], "fields"),
+        ("auto", [{"a": 1, "b": 2}, {"a": 1}], [{"a": 1, "b": 2}, {"c": 1}], "fields"),
+        ("auto", [None, {"a": 1}], [None, {"0": 1}], ""),
+    ],
+    ids=str,
+)
+def test_a_name_is_a_field_where_fields_are_compared_or_there_are_several(
+    kind: Kind, champion: list[Any], candidate: list[Any], finding: str
+) -> None:
+    spaced = Answer(200, [JSON], b" " + (rows_answer(*candidate).body or b""))
+    for other in (rows_answer(*candidate), spaced):
+        assert compare(rows_answer(*champion), other, AgreementSpec(kind=kind)).finding == finding
+
+
+@pytest.mark.parametrize(
+    ("champion", "candidate"),
+    [
+        ([["a"], ["b"], ["c"]], [["a"], ["b", "d"], ["c"]]),
+        ([{"y": "a"}, {"y": "b"}, {"y": "c"}], [{"y": "a"}, {"y": "b", "why": "d"}, {"y": "c"}]),
+        (["a", "b", "c"], [["a"], ["b", "d"], ["c"]]),
+    ],
+    ids=["lists", "records", "labels"],
+)
+def test_a_row_of_several_columns_makes_no_others_differ(champion: list[Any], candidate: list[Any]) -> None:
+    for one, other in ((champion, candidate), (candidate, champion)):
+        found = compare(rows_answer(*one), rows_answer(*other), SPEC)
+        assert (found.rows_disagreed, found.row) == (1, 1)
+
+
 def _chat(content: str | None, calls: list[tuple[str, str]] = [], created: int = 0) -> Answer:  # noqa: B006
     made = [{"id": f"c{created}", "function": {"name": name, "arguments": told}} for name, told in calls]
     message = {"role": "assistant", "content": content, "tool_calls": made}

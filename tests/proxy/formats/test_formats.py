@@ -37,6 +37,9 @@ def rows(document: object, format: Format = "auto", path: bytes = b"") -> list[o
         ('{"predictions": [[1], [2]]}', [1, 2]),
         ('{"predictions": [{"0": 1}, {"price": 2}]}', [1, 2]),
         ('{"predictions": [[1, 2], {"a": 1, "b": 2}]}', [[1, 2], {"a": 1, "b": 2}]),
+        ('{"predictions": [[1], [1, 2]]}', [[1], [1, 2]]),
+        ('{"predictions": [{"a": 1}, {"a": 1, "b": 2}]}', [{"a": 1}, {"a": 1, "b": 2}]),
+        ('{"predictions": [null, {"a": 1}]}', [None, 1]),
         ('{"predictions": "cat"}', ["cat"]),
         ('{"predictions": []}', []),
         ("[1, 2]", [1, 2]),
@@ -166,6 +169,21 @@ def test_json_is_known_by_its_content_type(content_type: bytes) -> None:
 def test_what_cannot_be_read_says_why(body: bytes, content_type: bytes, reason: str) -> None:
     with pytest.raises(Unreadable, match=f"^{reason}$"):
         predictions(answer(body, content_type), AUTO)
+
+
+def test_fields_keep_their_names() -> None:
+    spec = AgreementSpec(kind="json")
+    assert read({"predictions": [{"approved": 1}, {"approved": 0}]}, spec).rows == [{"approved": 1}, {"approved": 0}]
+    assert read([[1], [2]], spec).rows == [[1], [2]]
+
+
+def test_what_is_to_be_ignored_stands_in_no_row() -> None:
+    spec = AgreementSpec(ignore=("ts", "meta.*.at"))
+    assert read({"predictions": [{"p": 0.5, "ts": 1}]}, spec).rows == [0.5]
+    assert read({"ts": 1, "meta": {"a": {"at": 1, "b": 2}}}, spec).rows == ({"meta": {"a": {"b": 2}}},)
+    deep = answer('{"predictions": [' + '{"a":' * 900 + "1" + "}" * 900 + "]}")
+    with pytest.raises(Unfit, match=r"^too_deep$"):
+        predictions(deep, AgreementSpec(ignore=("**.at",)))
 
 
 def test_plain_text_is_read_where_texts_are_compared() -> None:
