@@ -111,7 +111,7 @@ def _is_constant(champion: Sequence[object], candidate: Sequence[object]) -> boo
 
 
 def _failure(left: Predictions, right: Predictions, walk: Walk, first: str) -> str:
-    if walk.new_nan and walk.spec.kind != "json":
+    if walk.new_nan:
         return "new_nan"
     if first == "shape" and isinstance(left.rows[0], list) and isinstance(right.rows[0], list):
         return _shape_failure(left, walk.spec.kind)
@@ -125,8 +125,10 @@ def _shape_failure(left: Predictions, kind: str) -> str:
 
 
 def _by_row(a: Sequence[object], b: Sequence[object], difference: Callable[[object, object], str]) -> Comparison:
-    first, disagreed, row = first_of(map(difference, a, b))
-    return Comparison(first, rows=len(a), rows_disagreed=disagreed, row=row)
+    found = list(map(difference, a, b))
+    first, disagreed, row = first_of(found)
+    failure = "new_nan" if "new_nan" in found else ""
+    return Comparison(first, rows=len(a), rows_disagreed=disagreed, row=row, candidate_failure=failure)
 
 
 def _ranking_difference(a: object, b: object, walk: Walk) -> str:

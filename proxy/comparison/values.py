@@ -14,13 +14,15 @@ from proxy.snapshot import AgreementSpec
 
 _NUMBER = (int, float)  # a tuple is asked three times as fast as a union
 _SCALARS = frozenset((int, str, bool))
+_VALUES = frozenset((float, int, str, bool))
+_HOLDERS = (list, dict)
 _TRUTH = {"true": "1", "false": "0"}
 
 
 @dataclass(slots=True)
 class Walk:
     """A walk through two values under one spec. It remembers the largest gap between two numbers, the first row that
-    differs, and whether the candidate has no number where the champion has one.
+    differs, and whether the candidate has no value in a row where the champion has one.
 
     `relative` is the relative tolerance."""
 
@@ -67,6 +69,8 @@ class Walk:
             finding = self.difference(a, b)
             if finding:
                 disagreed += 1
+                if whole:
+                    finding = self.named(a, b, finding)
                 if not first:
                     first = finding
                     if whole:
@@ -82,8 +86,8 @@ class Walk:
             return self._in_order(a, b)[0] if len(a) == len(b) else "shape"
         if isinstance(a, dict) and isinstance(b, dict):
             return self._mapping(a, b)
-        if (a is None or b is None) and isinstance(a if b is None else b, float | int):
-            return self._missing(a, b)
+        if _is_missing(a) or _is_missing(b):
+            return _missing(a, b)
         if type(a) is not type(b):
             return "label_or_probability" if _is_label_beside_probability(a, b) else "type"
         return "" if a == b else "value"
@@ -93,12 +97,12 @@ class Walk:
         measured numbers."""
         if isinstance(a, int) and isinstance(b, int) and self.spec.kind in ("auto", "label", "json"):
             return "" if a == b else "label"
+        if a != a or b != b:
+            return _missing(a, b)
         try:
             a, b = float(a), float(b)
         except OverflowError:
             return "" if a == b else "number"  # a whole number beyond every float
-        if math.isnan(a) or math.isnan(b):
-            return self._missing(a, b)
         if a == b:
             return ""
         gap = abs(a - b)
@@ -108,13 +112,6 @@ class Walk:
         if self.spec.kind == "probability" and (a >= self.spec.threshold) is not (b >= self.spec.threshold):
             return "flip"
         return "" if gap <= self.spec.absolute + self.relative * abs(a) else "number"
-
-    def _missing(self, a: object, b: object) -> str:
-        """NaN and null are no number; two of them agree."""
-        if _is_number(a):
-            self.new_nan = True
-            return "new_nan"
-        return "lost_nan" if _is_number(b) else ""
 
     def _mapping(self, a: Mapping[str, object], b: Mapping[str, object]) -> str:
         if a.keys() != b.keys():
@@ -127,14 +124,39 @@ class Walk:
 
     def _label(self, a: object, b: object) -> str:
         left, right = label_of(a, self.spec.classes), label_of(b, self.spec.classes)
-        if left == right:
-            return ""
-        if _is_number(a) and (b is None or b != b):
-            self.new_nan = True
-            return "new_nan"
-        if isinstance(a, list) and isinstance(b, list) and not self.spec.classes:
+        return self.named(a, b, self._label_difference(a, b, left, right)) if left != right else ""
+
+    def _label_difference(self, a: object, b: object, left: object, right: object) -> str:
+        if left is None or right is None:
+            return "new_nan" if right is None else "lost_nan"
+        if isinstance(left, _HOLDERS) and isinstance(right, _HOLDERS):
             return self.difference(a, b)
         return "label_or_probability" if _is_label_beside_probability(a, b) else "label"
+
+    def named(self, a: object, b: object, finding: str) -> str:
+        """A row's finding. That a value is gone comes before whatever else differs; but for fields (`json`), where
+        null is one."""
+        if self.spec.kind == "json":
+            return finding
+        if finding == "new_nan" or (isinstance(b, _HOLDERS) and goes_missing(a, b)):
+            self.new_nan = True
+            return "new_nan"
+        return finding
+
+
+def goes_missing(champion: object, candidate: object) -> bool:
+    """Whether there is null or NaN, at any depth, where the champion has a number, a text or a truth value."""
+    pairs: Iterable[tuple[object, object]]
+    if isinstance(champion, list) and isinstance(candidate, list):
+        pairs = zip(champion, candidate, strict=False)
+    elif isinstance(champion, dict) and isinstance(candidate, dict):
+        pairs = [(value, candidate[key]) for key, value in champion.items() if key in candidate]
+    else:
+        return _missing(champion, candidate) == "new_nan"
+    for a, b in pairs:  # noqa: SIM110  # `any` takes a generator for each row
+        if not (type(b) in _VALUES and b == b) and goes_missing(a, b):
+            return True
+    return False
 
 
 def first_of(findings: Iterable[str]) -> tuple[str, int, int]:
@@ -147,9 +169,26 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and value == value
 
 
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _missing(a: object, b: object) -> str:
+    """Null and NaN are no value; two of them agree, as any two do of which neither is missing. Beside a list or an
+    object, null is but another type."""
+    one, other = _is_missing(a), _is_missing(b)
+    if one is other:
+        return ""
+    if isinstance(a, _HOLDERS) or isinstance(b, _HOLDERS):
+        return "type"
+    return "lost_nan" if one else "new_nan"
+
+
 def label_of(value: object, classes: Sequence[str] = ()) -> object:
     """One spelling for `1`, `1.0`, `true` and `"1"`; a vector of probabilities is its most probable class, where the
-    order of the classes is declared."""
+    order of the classes is declared. None for null and NaN, and for such a vector without all of its numbers."""
+    if _is_missing(value):
+        return None
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, float) and value.is_integer():
@@ -159,8 +198,11 @@ def label_of(value: object, classes: Sequence[str] = ()) -> object:
     if isinstance(value, str):
         text = value.strip()
         return _TRUTH.get(text.lower(), text)
-    if isinstance(value, list) and value and len(value) == len(classes) and all(map(_is_number, value)):
-        return label_of(classes[value.index(max(value))])
+    if isinstance(value, list) and value and len(value) == len(classes):
+        others = [part for part in value if not _is_number(part)]
+        if not others:
+            return label_of(classes[value.index(max(value))])
+        return None if all(map(_is_missing, others)) else value
     return value
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import struct
 from typing import Any
 
 import pytest
@@ -58,8 +60,88 @@ def test_the_champions_errors_are_its_own() -> None:
     assert (found.champion_failure, found.candidate_failure) == ("error_in_200", "error_in_200")
 
 
+CLASSES = AgreementSpec(kind="label", classes=("cat", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "champion", "candidate"),
+    [
+        (SPEC, [{"x": 1.0, "y": 2.0}], [{"x": 5.0, "y": math.nan}]),
+        (SPEC, [{"x": 1.0, "y": 2.0}], [{"x": 5.0, "y": None}]),
+        (SPEC, [{"x": 1.0, "y": [2.0, 3.0]}], [{"x": 5.0, "y": [2.0, math.nan]}]),
+        (SPEC, [{"x": 1.0, "y": 2.0}], [{"x": math.nan, "z": 2.0}]),
+        (SPEC, [[1.0, 2.0]], [[5.0, math.nan]]),
+        (SPEC, [[1.0, 2.0]], [[math.nan, 2.0, 3.0]]),
+        (SPEC, [10**400], [math.nan]),
+        (SPEC, ["cat", "dog"], ["cat", math.nan]),
+        (SPEC, ["cat", "dog"], ["cat", None]),
+        (SPEC, [True, False], [None, False]),
+        (AgreementSpec(kind="label"), ["cat", "dog"], ["cat", math.nan]),
+        (AgreementSpec(kind="label"), ["cat", "dog"], ["cat", None]),
+        (AgreementSpec(kind="label"), [1, 2], [1, None]),
+        (CLASSES, [[0.1, 0.9]], [[math.nan, math.nan]]),
+        (CLASSES, [[0.1, 0.9]], [[0.1, None]]),
+        (CLASSES, ["dog"], [[math.nan, math.nan]]),
+        (AgreementSpec(kind="probability"), [[0.1, 0.9]], [[0.9, math.nan]]),
+        (AgreementSpec(kind="text"), ["yes", "no"], ["well", None]),
+    ],
+    ids=str,
+)
+def test_a_value_that_is_gone_is_a_failure_whatever_else_differs(
+    spec: AgreementSpec, champion: list[Any], candidate: list[Any]
+) -> None:
+    assert compare(rows_answer(*champion), rows_answer(*candidate), spec).candidate_failure == "new_nan"
+
+
+def test_a_row_of_which_a_value_is_gone_has_the_name_of_that() -> None:
+    found = compare(rows_answer({"x": 1.0, "y": 2.0}), rows_answer({"x": 5.0, "y": math.nan}), SPEC)
+    assert (found.finding, found.candidate_failure) == ("new_nan", "new_nan")
+    found = compare(rows_answer(1.0, 2.0), rows_answer(5.0, math.nan), SPEC)
+    assert (found.finding, found.candidate_failure) == ("number", "new_nan"), "a pair has the name of its first row's"
+
+
+def test_of_fields_null_is_a_value() -> None:
+    spec = AgreementSpec(kind="json")
+    found = compare(rows_answer({"a": 1, "why": "x"}), rows_answer({"a": 2, "why": None}), spec)
+    assert (found.finding, found.candidate_failure) == ("label", "")
+    found = compare(rows_answer({"a": 1, "why": "x"}), rows_answer({"a": 1, "why": None}), spec)
+    assert (found.finding, found.candidate_failure) == ("new_nan", "")
+
+
 def test_not_a_number_on_both_sides_is_no_failure() -> None:
     assert compare(rows_answer(math.nan, 1.0), rows_answer(math.nan, 2.0), SPEC).candidate_failure == ""
+
+
+@pytest.mark.parametrize(
+    ("spec", "one", "other"),
+    [
+        (SPEC, [{"x": math.nan, "y": 1}], [{"x": None, "y": 1}]),
+        (AgreementSpec(kind="label"), [None, "a"], [math.nan, "a"]),
+        (AgreementSpec(kind="label"), [[math.nan, 1]], [[None, 1]]),
+        (AgreementSpec(kind="label"), [{"x": math.nan, "y": 1}], [{"x": math.nan, "y": 1}]),
+        (CLASSES, [[math.nan, math.nan]], [[math.nan, math.nan]]),
+        (CLASSES, [[math.nan, 0.5]], [None]),
+    ],
+    ids=str,
+)
+def test_two_values_that_are_none_agree(spec: AgreementSpec, one: list[Any], other: list[Any]) -> None:
+    spaced = Answer(200, [JSON], b" " + (rows_answer(*other).body or b""))
+    found = compare(rows_answer(*one), spaced, spec)
+    assert (found.finding, found.candidate_failure) == ("", "")
+
+
+def test_two_binary_vectors_without_numbers_agree() -> None:
+    def v2(name: str) -> Answer:
+        shape: dict[str, object] = {"name": name, "shape": [1, 2], "datatype": "FP32"}
+        head = json.dumps({"outputs": [{**shape, "parameters": {"binary_data_size": 8}}]}).encode()
+        fields = [JSON, (b"inference-header-content-length", b"%d" % len(head))]
+        return Answer(200, fields, head + struct.pack("<2f", math.nan, math.nan))
+
+    assert compare(v2("y"), v2("z"), CLASSES).finding == ""
+
+
+def test_labels_that_are_texts_in_a_list_are_no_missing_vector() -> None:
+    assert compare(rows_answer(["a", "b"]), rows_answer(["a", "c"]), CLASSES).finding == "value"
 
 
 # What is not compared

@@ -30,4 +30,5 @@ def test_the_short_way_for_numbers_finds_what_the_walk_finds(
     assert short.largest == walked.largest
     assert short.new_nan == walked.new_nan
     in_vectors = Walk.under(spec)
-    assert in_vectors.rows([champion], [candidate])[0] == walked._in_order(champion, candidate)[0]
+    in_order = walked._in_order(champion, candidate)[0]
+    assert in_vectors.rows([champion], [candidate])[0] == walked.named(champion, candidate, in_order)
