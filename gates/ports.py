@@ -106,8 +106,9 @@ class Store(Protocol):
         Raises StaleGeneration where another has the lease."""
         ...
 
-    def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
-        """The newest audit rows, of one model or of all, newest first."""
+    def history(self, model: str | None, limit: int, since: int = 0) -> Sequence[AuditRow]:
+        """The newest audit rows, of one model or of all, newest first; of them, those of generation `since` and later
+        ones."""
         ...
 
 

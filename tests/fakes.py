@@ -130,9 +130,10 @@ class MemoryStore:
             raise StaleGeneration("another acts by now")
         self.audit.append(replace(row, generation=self.snapshot.generation))
 
-    def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
+    def history(self, model: str | None, limit: int, since: int = 0) -> Sequence[AuditRow]:
         self._answer()
-        return [row for row in reversed(self.audit) if model in (None, row.model)][:limit]
+        newest = [row for row in reversed(self.audit) if model in (None, row.model)][:limit]
+        return [row for row in newest if row.generation >= since]
 
     def waiting(self) -> Sequence[Errand]:
         self._answer()

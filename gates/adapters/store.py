@@ -137,11 +137,15 @@ class SqlStore:
             _audit(db, [replace(row, generation=found.generation)], found.audited)
 
     @retried
-    def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
+    def history(self, model: str | None, limit: int, since: int = 0) -> Sequence[AuditRow]:
         audit = tables.audit
-        newest = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        newest = select(audit.c.id).order_by(audit.c.id.desc()).limit(limit)
+        if model is not None:
+            newest = newest.where(audit.c.model == model)
+        # Found by number first: a row holds all that its decision was made from, and is read only where it is wanted.
+        wanted = audit.c.id.in_(select(newest.subquery().c.id)) & (audit.c.generation >= since)
         with self._transaction() as db:
-            rows = db.execute(newest if model is None else newest.where(audit.c.model == model)).mappings().all()
+            rows = db.execute(select(audit).where(wanted).order_by(audit.c.id.desc())).mappings().all()
         return [_audit_row(row) for row in rows]
 
     @retried

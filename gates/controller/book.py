@@ -88,8 +88,8 @@ class Book:
         self.on_record(row)
         await self._call(self._store.note, row)
 
-    async def history(self, model: str | None, limit: int) -> Sequence[AuditRow]:
-        return await self._call(self._store.history, model, limit)
+    async def history(self, model: str | None, limit: int, since: int = 0) -> Sequence[AuditRow]:
+        return await self._call(self._store.history, model, limit, since)
 
     def _took_effect(self, commit: Commit) -> None:
         self.standing = self.standing.after(commit)

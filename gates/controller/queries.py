@@ -60,7 +60,7 @@ class Queries:
         Raises StoreError."""
         if model is not None:
             self._configured(model)
-        return [row for row in await self._steering.book.history(model, limit) if row.generation >= since]
+        return await self._steering.book.history(model, limit, since)
 
     def policy(self, model: str) -> Policy | None:
         """What callers make of the model's answers, None where nothing is configured."""

@@ -34,6 +34,18 @@ def test_a_commit_is_there_whole(store: StoreAndOutbox) -> None:
     assert [(errand.kind, errand.body) for errand in store.waiting()] == [("begin", "{}")]
 
 
+def test_history_of_a_generation_and_later_ones(store: StoreAndOutbox) -> None:
+    """Of the newest, so that whoever follows what is decided need not read all of them again."""
+    for generation in range(1, 5):
+        other = row(generation, "n")
+        store.commit(commit(generation, audit=(row(generation), other)))
+    assert [(kept.generation, kept.model) for kept in store.history(None, 10, 4)] == [(4, "n"), (4, "m")]
+    assert list(store.history("m", 10, 3)) == [row(4), row(3)]
+    assert list(store.history("m", 1, 3)) == [row(4)]
+    assert list(store.history("m", 10, 5)) == []
+    assert list(store.history("m", 10)) == [row(4), row(3), row(2), row(1)]
+
+
 @pytest.mark.parametrize("generation", [0, 1, 3])
 def test_a_commit_that_does_not_follow_is_refused_whole(store: StoreAndOutbox, generation: int) -> None:
     store.commit(commit(1))

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import httpx2
 import msgspec
@@ -18,7 +19,7 @@ from proxy.push import Push, Sample, encode_push
 from proxy.snapshot import Phase
 from proxy.window import Window
 from tests.control import MODEL, PLAN, Desk, in_loop, model_settings
-from tests.fakes import FakeRegistry
+from tests.fakes import FakeRegistry, MemoryStore
 from tests.gates.controller.test_casebook import pair, push
 from tests.gates.controller.test_errands import errands_at
 
@@ -38,6 +39,17 @@ def refusal(response: httpx2.Response) -> tuple[int, str]:
     body = response.json()
     assert body["message"]
     return response.status_code, body["error"]
+
+
+class Counting(MemoryStore):
+    """It counts the audit rows that it hands out."""
+
+    handed = 0
+
+    def history(self, *args: Any, **kwargs: Any) -> Sequence[AuditRow]:
+        rows = super().history(*args, **kwargs)
+        self.handed += len(rows)
+        return rows
 
 
 class TestReading:
@@ -61,6 +73,17 @@ class TestReading:
             assert len((await client.get(f"{HERE}/events?limit=1")).json()) == 1
             for limit in ("0", "1001", "-1", "x", "1" * 30):
                 assert refusal(await client.get(f"{HERE}/events?limit={limit}")) == (422, "bad_query")
+
+    @in_loop
+    async def test_who_follows_what_is_decided_has_the_store_read_no_more_than_that(self) -> None:
+        """A record holds all that it was decided from: a thousand of them are megabytes."""
+        store = Counting()
+        async with Desk(store=store) as desk, client_of(desk) as client:
+            await desk.command(Event.CLIMB)
+            here, store.handed = desk.controller.snapshot.generation, 0
+            rows = (await client.get(f"{HERE}/events?since={here}&limit=1000")).json()
+        assert [row["event"] for row in rows] == ["climb"]
+        assert store.handed == 1
 
     @pytest.mark.parametrize("path", [HERE, f"{HERE}/events"])
     @in_loop
