@@ -7,14 +7,17 @@ worker. Which pairs are kept is the same rule for one worker and for the control
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import nsmallest
 
 import msgspec
 
 from proxy.comparison import Answer, Comparison
 from proxy.formats import Unreadable, predictions
-from proxy.redaction import Redaction, withheld
+from proxy.formats.encodings import decoded
+from proxy.formats.events import from_events
+from proxy.formats.reading import parse
+from proxy.redaction import LARGEST, Draft, Redaction, withheld
 from proxy.routing import Variant, lot_of
 from proxy.snapshot import MOST_ON_RECORD, ModelRoute
 
@@ -149,10 +152,14 @@ def recorded(
     candidate: Answer,
 ) -> Disagreement:
     """The pair as it may be kept under the route's policy. Total, whatever the three bodies are."""
-    policy, redaction = route.record, Redaction(route.record.fields, route.record.headers)
-    headers = redaction.headers(request.fields)
-    body = redaction.body(request.body, policy.max_bytes)
-    path = redaction.path(request.target)
+    redaction = Redaction(route.record.fields, route.record.headers)
+    headers, path = redaction.headers(request.fields), redaction.path(request.target)
+    asked = _asked(request, headers, route, redaction)
+    answers = [_answered(answer, route, request.target, redaction) for answer in (champion, candidate)]
+    if redaction.marks and asked.form == "withheld":
+        headers, path, answers = _about_the_body(headers), _UNKNOWN.text, list(map(_unknown, answers))
+    hiding, most = redaction.hiding(), route.record.max_bytes
+    ours, theirs = (hiding.written(answer, most) for answer in answers)
     candidates_version = route.candidate.version if route.candidate else ""
     return Disagreement(
         id=found.id,
@@ -166,32 +173,70 @@ def recorded(
         row=comparison.row if comparison.rows_disagreed else None,
         largest_gap=comparison.largest_gap,
         served=served,
-        request_id=headers.get("x-request-id", ""),
+        request_id=hiding.name(headers.get("x-request-id", "")),
         method=request.method,
-        path=path,
-        headers=headers,
-        request=body,
-        champion=_on_record(route.champion.version, champion, route, request.target, redaction),
-        candidate=_on_record(candidates_version, candidate, route, request.target, redaction),
+        path=hiding.text(path),
+        headers={hiding.text(name): hiding.text(value) for name, value in headers.items()},
+        request=hiding.written(asked, most),
+        champion=AnswerOnRecord(route.champion.version, champion.status, ours),
+        candidate=AnswerOnRecord(candidates_version, candidate.status, theirs),
     )
 
 
-def _on_record(version: str, answer: Answer, route: ModelRoute, path: bytes, redaction: Redaction) -> AnswerOnRecord:
-    return AnswerOnRecord(version, answer.status, _text_of(answer, route, path, redaction))
+def _asked(request: Request, headers: Mapping[str, str], route: ModelRoute, redaction: Redaction) -> Draft:
+    try:
+        return redaction.body(_plain(request.body, headers.get("content-encoding", ""), route, redaction))
+    except Unreadable:
+        return withheld("encoded", request.body)
 
 
-def _text_of(answer: Answer, route: ModelRoute, path: bytes, redaction: Redaction) -> str:
+def _answered(answer: Answer, route: ModelRoute, path: bytes, redaction: Redaction) -> Draft:
     """JSON as it came; of all else what was read from it, and where nothing was, its text."""
-    body = answer.body
-    if body is None:
+    if answer.body is None:
         return withheld("longer than agreement.max_body", b"")
-    if answer.encoding or (body[:1] not in (b"{", b"[") and answer.succeeded):
-        try:
-            rows = predictions(answer, route.agreement, path).rows
-            return redaction.document({"predictions": rows}, route.record.max_bytes)
-        except (Unreadable, RecursionError):
-            pass
-    return withheld("encoded", body) if answer.encoding else redaction.body(body, route.record.max_bytes)
+    try:
+        body = _plain(answer.body, answer.encoding.decode("latin-1"), route, redaction)
+    except Unreadable:
+        return withheld("encoded", answer.body)
+    draft = redaction.body(body)
+    reads_as_json = draft.form == "json" or (draft.form == "text" and body.lstrip()[:1] in (b"{", b"["))
+    if reads_as_json or not answer.succeeded:
+        return draft
+    try:
+        rows = _rows_of_stream(body, redaction) if redaction.marks else predictions(answer, route.agreement, path).rows
+        return redaction.document({"predictions": rows})
+    except (Unreadable, RecursionError):
+        return draft
+
+
+def _plain(body: bytes, encoding: str, route: ModelRoute, redaction: Redaction) -> bytes:
+    """A body without its encodings. Raises Unreadable."""
+    return decoded(body, encoding.lower(), LARGEST if redaction.marks else route.agreement.max_body)
+
+
+def _rows_of_stream(body: bytes, redaction: Redaction) -> Sequence[object]:
+    """What a stream's events say together, where no mark leads into any of them.
+
+    Raises Unreadable for all others, and where nothing joins the events: a value may stand there in pieces."""
+    data = (line[5:].strip() for line in body.splitlines() if line.startswith(b"data:"))
+    events = [parse(each) for each in data if each != b"[DONE]"]
+    rows = list(from_events(body).rows)
+    if rows == events or [redaction.marks.taken_out(event) for event in events] != events:
+        raise Unreadable("marked")
+    return rows
+
+
+_UNKNOWN = withheld("as the request is, whose values are not known", b"")
+_ABOUT_THE_BODY = ("content-type", "content-encoding", "content-length", "x-request-id")
+
+
+def _unknown(answer: Draft) -> Draft:
+    """Nothing that may repeat what cannot be looked for is kept."""
+    return _UNKNOWN if answer.text else answer
+
+
+def _about_the_body(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name in _ABOUT_THE_BODY}
 
 
 def salted_lot(route: ModelRoute, request_fields: bytes) -> int:
