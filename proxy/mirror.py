@@ -19,6 +19,7 @@ from proxy.disagreements import NO_ANSWER, Request, finding_of
 from proxy.errors import UpstreamFailed
 from proxy.headers import SHADOW_MARK
 from proxy.pairs import Pair
+from proxy.response import Response
 from proxy.routed import RoutedRequest
 from proxy.routing import Variant, bucket_of
 from proxy.snapshot import ModelRoute, Target
@@ -33,9 +34,9 @@ _SHADOW_LANE: dict[Variant, Lane] = {"champion": "champion_shadow", "candidate":
 
 class Copy:
     """One request to repeat, and the answer that its client got. `shadowed` is the variant that is to repeat it, which
-    counts in `lane`."""
+    counts in `lane`. All its bodies together hold `size` bytes."""
 
-    __slots__ = ("lane", "request", "route", "served", "shadowed")
+    __slots__ = ("lane", "request", "route", "served", "shadowed", "size")
 
     def __init__(self, request: RoutedRequest, served: Answer) -> None:
         self.request: Final = request
@@ -43,6 +44,7 @@ class Copy:
         self.route: Final = request.route
         self.shadowed: Final = request.assignment.shadow_variant
         self.lane: Final = _SHADOW_LANE[self.shadowed]
+        self.size = len(request.body) + len(served.body or b"")
 
 
 @dataclass(slots=True)
@@ -59,7 +61,7 @@ class Mirror:
     def __init__(self, upstreams: Upstreams, windows: Windows) -> None:
         self._upstreams = upstreams
         self._windows = windows
-        self._loads: dict[str, _Load] = {}
+        self.loads: dict[str, _Load] = {}
         self._loop = asyncio.get_running_loop()
         self._under_way: set[Strand] = set()
         self._emptied = asyncio.Event()
@@ -80,13 +82,12 @@ class Mirror:
         policy = copy.route.shadow
         tally = self._window(copy).shadow
         tally.offered += 1
-        load = self._loads.get(copy.route.model)
+        load = self.loads.get(copy.route.model)
         if load is None:
-            load = self._loads[copy.route.model] = _Load()
-        size = len(copy.request.body) + len(copy.served.body or b"")
+            load = self.loads[copy.route.model] = _Load()
         if load.copies >= policy.max_in_flight:
             tally.drop("in_flight")
-        elif load.bytes + size > policy.max_bytes:
+        elif load.bytes + copy.size > policy.max_bytes:
             tally.drop("bytes")
         elif self._upstreams.none_is_well(copy.lane, shadow.origins):
             tally.drop("ejected")
@@ -96,8 +97,8 @@ class Mirror:
         else:
             tally.sent += 1
             load.copies += 1
-            load.bytes += size
-            strand = Strand(self._send(copy, shadow, load, size), self._ended)
+            load.bytes += copy.size
+            strand = Strand(self._send(copy, shadow, load), self._ended)
             self._under_way.add(strand)
             strand.go_on()
 
@@ -124,19 +125,19 @@ class Mirror:
         self.brake.stop()
         self.comparer.stop()
 
-    async def _send(self, copy: Copy, shadow: Target, load: _Load, size: int) -> None:
+    async def _send(self, copy: Copy, shadow: Target, load: _Load) -> None:
         try:
-            answer = await self._exchange(copy, shadow, copy.lane)
+            answer = await self._exchange(copy, shadow, copy.lane, load)
             champion, candidate = (copy.served, answer) if copy.shadowed == "candidate" else (answer, copy.served)
             if isinstance(candidate, str):
                 self._miss_answer(copy, candidate)
             elif not isinstance(champion, str):
                 await self._compare(copy, champion, candidate)
             if not isinstance(champion, str) and not _failed(champion) and _probed(copy):
-                await self._probe(copy, champion)
+                await self._probe(copy, champion, load)
         finally:
             load.copies -= 1
-            load.bytes -= size
+            load.bytes -= copy.size
 
     def _miss_answer(self, copy: Copy, failure: str) -> None:
         """Count and record a request that the candidate has failed to answer, where the champion did."""
@@ -159,14 +160,14 @@ class Mirror:
             asked = Request(request.method, request.target, request.fields, request.body)
             self._windows.reservoir.offer(finding, comparison, request.route, served, asked, champion, candidate)
 
-    async def _probe(self, copy: Copy, champion: Answer) -> None:
+    async def _probe(self, copy: Copy, champion: Answer, load: _Load) -> None:
         """Ask the champion once more, and count how it differs from itself: the noise in every comparison with it."""
-        again = await self._exchange(copy, copy.route.champion, "champion_shadow")
+        again = await self._exchange(copy, copy.route.champion, "champion_shadow", load)
         if not isinstance(again, str):
             comparison = await self.comparer.compare(_pair(copy, champion, again))
             self._window(copy).noise.observe(comparison)
 
-    async def _exchange(self, copy: Copy, target: Target, lane: Lane) -> Answer | str:
+    async def _exchange(self, copy: Copy, target: Target, lane: Lane, load: _Load) -> Answer | str:
         """The shadow's answer, or the code of its failure; counted in its lane. A copy is never tried again, but for a
         kept connection that turns out to be closed (see Pool.exchange): that failure would be nobody's."""
         self._answers(copy, lane).ask()
@@ -183,7 +184,7 @@ class Mirror:
                 route.max_concurrent,
             )
             first_byte = monotonic() - start
-            body = await response.read_all(route.agreement.max_body)
+            body = await _read(response, copy, load)
         except UpstreamFailed as failure:
             self._answers(copy, lane).observe_failure(failure.code, monotonic() - start)
             return failure.code
@@ -198,6 +199,23 @@ class Mirror:
 
     def _window(self, copy: Copy) -> Window:
         return self._windows.of(copy.route, copy.request.first)
+
+
+async def _read(response: Response, copy: Copy, load: _Load) -> bytes | None:
+    """The body of a shadow's answer, which counts among what its copy holds as it comes; None for one that is too
+    large: by itself, or for the room that all copies of its model have. It is given up at that point."""
+    most, room = copy.route.agreement.max_body, copy.route.shadow.max_bytes
+    parts: list[bytes] = []
+    size = 0
+    while chunk := await response.read():
+        size += len(chunk)
+        if size > most or load.bytes + len(chunk) > room:
+            response.discard()
+            return None
+        load.bytes += len(chunk)
+        copy.size += len(chunk)
+        parts.append(chunk)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _pair(copy: Copy, champion: Answer, other: Answer) -> Pair:

@@ -41,7 +41,8 @@ class ShadowKeys(Keys):
     max_in_flight: Annotated[int, Field(ge=1)] = 256
     """The most copies on their way at once, in each worker; what is over is dropped and counted."""
     max_bytes: kinds.Size = written("64MiB")
-    """The most bytes that copies on their way may hold, in each worker; what is over is dropped and counted."""
+    """The most bytes that copies on their way may hold with their answers, in each worker; what is over is dropped and
+    counted."""
     timeout: kinds.Deadline = written("2s")
     """The time that a copy's whole exchange may take."""
     methods: Annotated[list[kinds.Method], Field(min_length=1)] = written(["POST"])

@@ -203,6 +203,34 @@ def test_the_bytes_that_copies_hold_are_bounded(background: Background, scene: S
     assert scene.settled(7).sent == 3, "what has ended holds nothing"
 
 
+def test_what_the_shadows_answer_is_within_the_bound_as_well(background: Background, scene: Scene) -> None:
+    """However much each of them may answer: what finds no room is given up, and its pair is counted by the reason."""
+    held, large = asyncio.Event(), b" " * 100_000
+
+    async def holding(seen: Seen, send: ASGISendCallable) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": False})
+        await send({"type": "http.response.body", "body": PREDICTED + large, "more_body": True})
+        await held.wait()
+        await send({"type": "http.response.body", "body": large, "more_body": False})
+
+    scene.candidate.handler = holding
+    scene.shadowed(max_bytes=250_000, timeout=20.0)
+    for number in range(6):
+        scene.post()
+        eventually(lambda: len(scene.candidate.seen) > number)  # noqa: B023 - it is called in this turn
+    load = scene.worker.worker.mirror.loads["m"]
+    eventually(lambda: scene.window.candidate_shadow.answers == 4)
+    eventually(lambda: load.bytes > 200_000)
+    assert (load.copies, load.bytes <= 250_000) == (2, True)
+    background.call(held.set)
+    scene.settled(6)
+    eventually(lambda: not load.copies)  # a long pair is compared elsewhere
+    window = scene.window
+    assert load.bytes == 0
+    assert window.agreement.skipped["body_too_large"] >= 4
+    assert (window.candidate_shadow.answers, window.candidate_shadow.errors) == (6, {})
+
+
 def test_the_bounds_are_each_models_own(background: Background, scene: Scene) -> None:
     with Scripted(background, [READ, HANG]) as stuck:
         scene.shadowed(stuck, max_in_flight=1, timeout=1.0)
