@@ -124,16 +124,18 @@ class DataPlane:
         """The head of the answer that the client will get. A candidate that fails before its first byte is answered for
         by the champion, and blamed. Raises UpstreamFailed where the champion fails."""
         assignment = request.assignment
-        if assignment.variant == "champion" or request.rest is not None:
-            return await self._ask(request, assignment.variant, assignment.target)
+        if assignment.variant == "champion":
+            return await self._ask(request, "champion", assignment.target)
         begun, code = None, ""
         try:
             begun = await self._ask(request, "candidate", assignment.target)
         except UpstreamFailed as failure:
+            if request.rest is not None and request.rest.begun:
+                raise  # what was passed on is not kept
             code = failure.code
         if begun is None:
             return await self._step_in(request, Failure(code))
-        if begun.response.status < 400:
+        if begun.response.status < 400 or request.rest is not None:
             return begun
         if begun.response.status < 500:
             doubted = request.route.doubt_rejections and request.repeatable

@@ -15,7 +15,7 @@ class RoutedRequest:
     `copied` whether the one that does not serve gets it in any case, and `first` whether it is its unit's first.
 
     It is read whole, unless it is longer than what is held. Then the `rest` goes on as it comes, and the request can
-    neither be copied nor repeated for the champion.
+    neither be copied nor, once it has begun, repeated for the champion.
 
     Made for each request, and compiled: a plain class is read and made in a fraction of a frozen dataclass' time."""
 

@@ -47,7 +47,8 @@ class Sink(Protocol):
 
 
 class Upload:
-    """What is still to come of one body. It can be sent once: what was passed on is not kept.
+    """What is still to come of one body. It can be sent once: what was passed on is not kept, and `begun` tells whether
+    anything was.
 
     `sent` bytes of the body went before; over `limit` in all, the exchange is given up. `timeout`, in seconds, is what
     the upstream has for each piece, and for its answer behind the last. While the client is waited for, the client's
@@ -55,6 +56,7 @@ class Upload:
 
     def __init__(self, receive: ASGIReceiveCallable, chunked: bool, sent: int, limit: int, timeout: float) -> None:
         self.chunked = chunked
+        self.begun = False
         self.whole = False
         self.refusal: PenstockError | None = None
         self._receive = receive
@@ -63,7 +65,8 @@ class Upload:
         self._timeout = timeout
 
     async def run(self, sink: Sink) -> None:
-        """Pass on what comes, to the end."""
+        """Pass on what comes, to the end, behind what was sent of it already."""
+        self.begun = True
         while not self.whole:
             sink.deadline = float("inf")
             piece = await self._next()

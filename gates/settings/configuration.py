@@ -55,7 +55,7 @@ class ModelKeys(Keys):
     """Longer requests are refused with 413."""
     buffer: kinds.Size = written("16MiB")
     """Longer requests are passed on as they come. They are not copied, and not repeated for the champion where the
-    candidate fails; the time for the exchange begins anew with each piece that the server has taken."""
+    candidate fails with some of it; the time for the exchange begins anew with each piece that the server has taken."""
     max_concurrent: Annotated[int, Field(ge=1, le=512)] = 512
     """The most exchanges that one version's servers have at once, of each worker. What is over is answered with 503 and
     Retry-After; the champion answers what is over at the candidate."""

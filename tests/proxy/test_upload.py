@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -112,6 +113,26 @@ def test_a_candidate_that_fails_it_fails_the_client_as_it_cannot_be_repeated(
     assert scene.champion.seen == []
     assert scene.window.candidate.errors == {"closed": 1}
     assert scene.window.fallbacks == 0
+
+
+@pytest.mark.parametrize("code", ["connect", "busy"])
+def test_the_champion_answers_it_where_the_candidate_has_seen_nothing_of_it(
+    background: Background, scene: Scene, code: str
+) -> None:
+    """What was not sent can be sent: nothing of the rest has been read by then."""
+    with ExitStack() as stack:
+        if code == "connect":
+            scene.ramped(10_000, stack.enter_context(refusing()), buffer=HELD)
+        else:
+            busy = stack.enter_context(Scripted(background, [READ, HANG]))
+            scene.ramped(10_000, busy, buffer=HELD, max_concurrent=1, timeout=600.0)
+            stack.enter_context(Client(scene.port)).send(request("POST", "/invocations", body=b"[1]"))
+            eventually(lambda: busy.requests)
+        answer = stack.enter_context(Client(scene.port)).request("POST", "/invocations", body=LONG)
+        assert (answer.status, answer["x-penstock-fallback"]) == (200, "candidate-error")
+    eventually(scene.worker.idle)
+    assert [seen.body for seen in scene.champion.seen] == [LONG]
+    assert (scene.window.candidate.errors, scene.window.fallbacks) == ({code: 1}, 1)
 
 
 def test_a_server_that_takes_nothing_runs_out_of_time(scene: Scene) -> None:
