@@ -39,7 +39,8 @@ from tests.workers import LocalWorker, target
 SECONDS = 2.0
 """The deadline of an exchange that meets a fault. The good ones around it have much longer."""
 MARGIN = 5.0
-"""Seconds that a busy machine may add to it; no exchange is as long without a fault of ours."""
+"""Seconds that a busy machine may add to it; no exchange is as long without a fault of ours. How close to its deadline
+an exchange ends is told in test_pool.py, by the loop's own timers."""
 AT_ONCE = 12
 
 
@@ -320,5 +321,5 @@ def test_no_client_notices_a_kept_connection_that_closes_as_its_request_comes(
         assert len(asked) >= RACES
         assert [one.name for one in asked if not one.is_good] == []
         assert upstream.asked == Counter(one.name for one in asked), "each was answered, and none twice"
-        assert upstream.lost > 0, "not one connection closed under a request"
+        assert upstream.lost > 50, "too few connections closed under a request"
     assert worker.window(route).champion.errors == {}

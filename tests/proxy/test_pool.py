@@ -18,6 +18,7 @@ from proxy.errors import (
     UpstreamTimeout,
 )
 from proxy.pool import Pool
+from proxy.response import Response
 from proxy.snapshot import Origin
 from proxy.upload import Upload
 from tests.proxy.exchanges import HEAD, OK, STEADY, ask
@@ -300,6 +301,26 @@ def test_a_host_whose_name_cannot_be_asked_for_is_refused_as_any_other_that_does
     origin = Origin("model.svc", 80)
     object.__setattr__(origin, "host", host)  # as the rules of today would not let it be made
     _run(origin, scene)
+
+
+@pytest.mark.parametrize("script", [[READ, HANG], [READ, OK[:-1], HANG]], ids=["before the head", "in the body"])
+def test_an_exchange_ends_within_a_quarter_of_a_second_of_its_deadline(background: Background, script: Script) -> None:
+    """By the same loop's timers, whose order a busy machine does not change."""
+
+    async def scene(pool: Pool) -> None:
+        deadline = pool.loop.time() + 0.4
+        under_way: list[int] = []
+        for late in (-0.1, 0.25):
+            pool.loop.call_later(0.4 + late, lambda: under_way.append(pool.under_way))
+        response = await asyncio.gather(pool.exchange(HEAD, b"hi", deadline), return_exceptions=True)
+        await asyncio.gather(
+            *(one.read_all(9) for one in response if isinstance(one, Response)), return_exceptions=True
+        )
+        await asyncio.sleep(0.3)
+        assert under_way == [1, 0]
+
+    with Scripted(background, script) as upstream:
+        _run(upstream.origin, scene)
 
 
 def test_connecting_is_under_the_deadline_too() -> None:
