@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_type_hints
 
 import msgspec
 from starlette.requests import Request
@@ -24,6 +24,8 @@ MAX_BODY = 64 * 1024
 STORABLE = r"^[^\x00]*$"
 Name = Annotated[str, msgspec.Meta(max_length=200, pattern=STORABLE)]
 Reason = Annotated[str, msgspec.Meta(max_length=2000, pattern=STORABLE)]
+Version = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=STORABLE)]
+"""A version, or an alias such as "@challenger"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +123,17 @@ async def _body(request: Request, operation: Operation) -> Any:
         body = msgspec.json.decode(raw or b"{}", type=operation.body)
     except (ValueError, RecursionError) as error:
         raise Refusal(422, "bad_body", str(error), f"expected {_named(operation.body)} as JSON") from None
-    for name in ("by", "reason"):
-        if hasattr(body, name):  # they go on record, and from there to logs, alerts and the registry
-            setattr(body, name, discreet(getattr(body, name)))
+    for name in _on_record(type(body)):
+        setattr(body, name, discreet(getattr(body, name)))
     return body
+
+
+def _on_record(kind: type) -> tuple[str, ...]:
+    """The fields of a body that go on record, and from there to logs, alerts and the registry."""
+    if not issubclass(kind, msgspec.Struct):
+        return ()
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(name for name, hint in hints.items() if hint in (Name, Reason, Version))
 
 
 def _named(kind: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from gates.api.operations import STORABLE, Call, Name, Operation, Reason
+from gates.api.operations import STORABLE, Call, Name, Operation, Reason, Version
 from gates.api.refusals import Refusal
 from gates.controller.controller import Controller
 from gates.controller.outcomes import Receipt
@@ -65,7 +65,7 @@ REPORT = Report.of(
 class Approval(msgspec.Struct, forbid_unknown_fields=True):
     """A person's review of a version."""
 
-    candidate: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    candidate: Version
     review: Review
     by: Name = ""
     note: Reason = ""

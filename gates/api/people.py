@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from gates.access import RELEASE
-from gates.api.operations import Call, Name, Operation, Reason
+from gates.api.operations import Call, Name, Operation, Reason, Version
 from gates.api.refusals import Refusal
 from gates.controller.controller import Controller
 from gates.controller.errands import Errands
@@ -67,7 +67,7 @@ class Start(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a rollout's start; `candidate` is a version, or an alias such as "@challenger". `override` starts it
     whatever the cool-down after a rollback."""
 
-    candidate: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    candidate: Version
     by: Name = ""
     reason: Reason = ""
     override: bool = False

@@ -14,6 +14,7 @@ from gates.api import create_app
 from proxy.snapshot import Phase
 from tests.control import MODEL, Desk, in_loop
 from tests.gates.api.test_roles import TOKENS, bearer, guarded
+from tests.gates.controller.test_gatekeeper import NoOutcomes
 
 CASES = int(os.environ.get("PENSTOCK_STRANGERS", "2000"))
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "CONNECT", "BREW", "get")
@@ -78,13 +79,17 @@ async def test_spoofed_headers_gain_nothing_beside_a_low_role(role: Role) -> Non
 async def test_a_secret_that_a_person_lets_slip_goes_no_further() -> None:
     """Into no answer, no record, no status, no alert."""
     canary, password = make(), "postgresql://ada:hunter2hunter2@db/x"
-    async with Desk() as desk:
+    async with Desk(outcomes=NoOutcomes()) as desk:
         app = create_app(desk.controller, None, desk.reloader, desk.guard, desk.alerting)
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
             said = {"by": f"ada {canary}", "reason": f"rotate {canary} and {password}"}
+            review = {"candidate": f"42 {canary}", "review": "business", "by": f"bo {canary}"}
             answers = [
                 await client.post(f"/api/models/{MODEL}/rollout/rollback", json=said),
+                await client.post(f"/api/models/{MODEL}/approvals", json=review | {"note": f"as {canary}, {password}"}),
+                await client.post(f"/api/models/{MODEL}/rollout", json={"candidate": canary, "reason": canary}),
+                await client.post(f"/api/models/{MODEL}/rollout/rollback", json={"to": canary, "reason": canary}),
                 await client.post(f"/api/models/{canary}/rollout/pause", json={}),
                 await client.post("/api/session", json={"token": canary, "by": password}),
                 await client.get(f"/api/models/{MODEL}/events"),
@@ -94,6 +99,7 @@ async def test_a_secret_that_a_person_lets_slip_goes_no_further() -> None:
             ]
             told = "".join(answer.text + str(answer.headers) for answer in answers)
             told += str(desk.store.audit) + str(desk.alerting.outcomes)
-            assert answers[0].status_code == 200
+            assert [answer.status_code for answer in answers[:2]] == [200, 200]
+            assert "as [hidden]" in told
             assert canary not in told
             assert "hunter2" not in told
