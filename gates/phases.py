@@ -38,8 +38,9 @@ class IllegalEvent(Exception):
     """The event is not one that the rollout's phase allows; nothing was changed."""
 
     def __init__(self, phase: Phase, event: Event) -> None:
-        legal = sorted(other for (at, other) in TRANSITIONS if at is phase)
-        super().__init__(f"{event} is not possible in phase {phase}; possible: {', '.join(legal) or 'nothing'}")
+        wish = next((wish for wish, means in WISHES.items() if means is event), event)
+        super().__init__(f"{wish} is not possible in phase {phase}; possible: {', '.join(wishes_in(phase))}")
+        self.event = event
 
 
 # The phases whose candidate is alive: each of them can be rolled back, paused and awaiting approval included.

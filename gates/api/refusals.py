@@ -19,7 +19,7 @@ from gates.controller.revert import NoSuchPast, Unserved
 from gates.controller.routes import Unroutable
 from gates.controller.steering import AlreadyChampion, CoolingDown
 from gates.decision import MovedOn
-from gates.phases import IllegalEvent
+from gates.phases import Event, IllegalEvent
 from gates.ports import RegistryError, StoreError
 from gates.reload import Unsound
 from proxy.discretion import discreet
@@ -61,6 +61,11 @@ def _handler(status: int, code: str, remedy: str = "") -> Callable[[Request, Exc
     return handle
 
 
+async def _handle_illegal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, IllegalEvent)
+    return refused(Refusal(409, "illegal_event", str(error), _INSTEAD.get(error.event, "")))
+
+
 async def _handle_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     return refused(error)
@@ -76,6 +81,11 @@ async def _handle_http(request: Request, error: Exception) -> Response:
     return response
 
 
+_INSTEAD = {
+    Event.START: "once a rollout has ended, another can be started",
+    Event.ROLL_BACK: "to have the version before serve again: `penstock rollback MODEL --to previous`, `to` in the API",
+}
+"""What helps who asked for an event that the phase does not allow."""
 HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     Refusal: _handle_refusal,
     HTTPException: _handle_http,
@@ -86,7 +96,7 @@ HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     Unserved: _handler(403, "forbidden", f"roles that may let it serve all the same: {', '.join(sorted(RELEASE))}"),
     CoolingDown: _handler(409, "cooling_down", "wait, or start it all the same: --override, `override` in the API"),
     MovedOn: _handler(409, "moved_on", "see where it stands now, and whether it is still to go on"),
-    IllegalEvent: _handler(409, "illegal_event", "once a rollout has ended, another can be started"),
+    IllegalEvent: _handle_illegal,
     Unsound: _handler(422, "bad_configuration", "mend the files; the last good configuration stays in force"),
     Unroutable: _handler(422, "unroutable"),
     StoreError: _handler(503, "store_gone", "nothing was changed; a rollback is possible, all else once it is back"),

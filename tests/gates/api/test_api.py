@@ -195,6 +195,17 @@ class TestRollouts:
             assert refusal(await client.post(f"{HERE}/rollout", json={"candidate": "43"})) == (409, "illegal_event")
 
     @in_loop
+    async def test_who_rolls_back_a_promotion_is_told_how(self) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            await desk.command(Event.PROMOTE)
+            late = {"reason": "wrong since last week"}
+            response = await client.post(f"{HERE}/rollout/rollback", json=late)
+            assert refusal(response) == (409, "illegal_event")
+            assert response.json()["message"] == "rollback is not possible in phase promoted; possible: start"
+            assert "--to previous" in response.json()["remedy"]
+            assert (await client.post(f"{HERE}/rollout/rollback", json=late | {"to": "previous"})).status_code == 200
+
+    @in_loop
     async def test_candidates_that_cannot_be_tried(self) -> None:
         async with Desk(model_settings(candidate=None)) as desk, client_of(desk) as client:
             refusals = {
