@@ -71,7 +71,7 @@ soak: $(INSTALLED) ## Kill and stop control planes for half an hour: 20 deaths a
 		tests/endtoend/test_trouble_with_the_store.py tests/endtoend/test_wall_clock.py
 
 client-faults: $(INSTALLED) ## Pipeline to a worker in every depth from 2 to 20, split at every byte
-	@PENSTOCK_CLIENT_FAULTS=1 $(BIN)/python -m pytest -s -o timeout=3600 tests/endtoend/test_clients.py
+	@PENSTOCK_CLIENT_FAULTS=1 $(BIN)/python -m pytest -s -o timeout=3600 tests/endtoend/test_greedy_clients.py
 
 .PHONY: api-fuzz reload-soak
 api-fuzz: $(INSTALLED) ## Fuzz the control port for ten minutes by its OpenAPI document; FUZZ_ARGS="--seconds 60"

@@ -129,22 +129,6 @@ def test_a_refused_client_that_goes_on_sending_still_reads_the_answer(patiently:
         assert client.ended()
 
 
-def test_pipelined_requests_are_answered_in_order(patiently: Behind) -> None:
-    with Client(patiently.port) as client:
-        client.send(b"".join(request("POST", f"/{number}", body=b"%d" % number) for number in range(20)))
-        assert [client.read().body for _ in range(20)] == [b"%d" % number for number in range(20)]
-
-
-def test_a_body_that_ends_in_one_piece_with_the_next_request_is_answered(patiently: Behind) -> None:
-    with Client(patiently.port) as client:
-        first = request("POST", "/first", body=b"half and half")
-        patiently.application.seen.clear()
-        client.send(first[:-8])
-        eventually(lambda: patiently.application.seen)  # it waits for the rest
-        client.send(first[-8:] + request("POST", "/second", body=b"whole"))
-        assert [client.read().body for _ in range(2)] == [b"half and half", b"whole"]
-
-
 @pytest.mark.parametrize(
     "bad",
     [b"GET // HTTP/1.1\r\nhost: a\r\n\r\n", b"nonsense\r\n\r\n", CHUNKED + b"\r\nzz\r\n"],
@@ -159,23 +143,6 @@ def test_a_refused_request_is_answered_behind_the_good_ones(patiently: Behind, b
         assert client.read().status == 400
         assert client.ended()
     assert [target for _, target in patiently.application.seen] == [b"/wait", b"/second"]
-
-
-@pytest.mark.parametrize("first", [request("GET", "/"), request("POST", "/", body=b"/")], ids=["head", "body"])
-@pytest.mark.parametrize("large", ["a field too long", "too many fields"])
-def test_a_head_too_large_is_refused_behind_another_request_too(patiently: Behind, first: bytes, large: str) -> None:
-    """Both come in one piece, of which a part is the first request's."""
-    with Client(patiently.port) as client:
-        client.send(first + REFUSED[large][0])
-        assert (client.read().body, client.read().status) == (b"/", 431)
-        assert client.ended()
-
-
-def test_a_head_is_not_measured_by_the_body_before_it(patiently: Behind) -> None:
-    with Client(patiently.port) as client:
-        fields = [("a", "x" * 20_000)]
-        client.send(request("POST", "/", body=BIG) + request("GET", "/next", fields))
-        assert (client.read().body, client.read().body) == (BIG, b"/next")
 
 
 def test_a_body_that_turns_out_malformed_is_refused_at_once(patiently: Behind) -> None:

@@ -16,12 +16,11 @@ from tests.wire import PATIENCE, Client, request
 
 ONE_READ = 256_000
 """The most bytes that uvloop reads at once."""
-HEAD_SECONDS = 0.3
 
 
 @pytest.fixture
 def server(background: Background) -> Iterator[Behind]:
-    with Behind(background, Limits(head_seconds=HEAD_SECONDS)) as behind:
+    with Behind(background, Limits()) as behind:
         yield behind
 
 
@@ -35,6 +34,39 @@ def _sending(client: Client, data: bytes) -> threading.Thread:
     sender = threading.Thread(target=client.send, args=(data,))
     sender.start()
     return sender
+
+
+def test_pipelined_requests_are_answered_in_order(server: Behind) -> None:
+    with Client(server.port) as client:
+        client.send(b"".join(request("POST", f"/{number}", body=b"%d" % number) for number in range(20)))
+        assert [client.read().body for _ in range(20)] == [b"%d" % number for number in range(20)]
+
+
+def test_a_body_that_ends_in_one_piece_with_the_next_request_is_answered(server: Behind) -> None:
+    with Client(server.port) as client:
+        first = request("POST", "/first", body=b"half and half")
+        server.application.seen.clear()
+        client.send(first[:-8])
+        eventually(lambda: server.application.seen)  # it waits for the rest
+        client.send(first[-8:] + request("POST", "/second", body=b"whole"))
+        assert [client.read().body for _ in range(2)] == [b"half and half", b"whole"]
+
+
+@pytest.mark.parametrize("first", [request("GET", "/"), request("POST", "/", body=b"/")], ids=["head", "body"])
+@pytest.mark.parametrize("large", [b"a: " + b"x" * 40_000, b"a: b\r\n" * 6000], ids=["a field", "many fields"])
+def test_a_head_too_large_is_refused_behind_another_request_too(server: Behind, first: bytes, large: bytes) -> None:
+    """Both come in one piece, of which a part is the first request's."""
+    with Client(server.port) as client:
+        client.send(first + b"GET / HTTP/1.1\r\nhost: a\r\n" + large + b"\r\n\r\n")
+        assert (client.read().body, client.read().status) == (b"/", 431)
+        assert client.ended()
+
+
+def test_a_head_is_not_measured_by_the_body_before_it(server: Behind) -> None:
+    with Client(server.port) as client:
+        body, fields = b"x" * 40_000, [("a", "x" * 20_000)]
+        client.send(request("POST", "/", body=body) + request("GET", "/next", fields))
+        assert (client.read().body, client.read().body) == (body, b"/next")
 
 
 @pytest.mark.parametrize(
@@ -58,14 +90,14 @@ def test_a_flood_of_requests_is_read_no_faster_than_it_is_answered(server: Behin
     assert most * len(one) <= READ_AHEAD + ONE_READ < count * len(one)
 
 
-def test_a_request_that_is_not_read_on_is_not_late(server: Behind) -> None:
+def test_a_request_that_is_not_read_on_is_not_late(background: Background) -> None:
     """Its client has sent it all; that half of its head is still in the kernel is the server's doing."""
-    ahead = 40
-    with Client(server.port) as client:
+    ahead, limits = 40, Limits(head_seconds=0.3)
+    with Behind(background, limits) as server, Client(server.port) as client:
         client.send(request("GET", "/wait"))
         eventually(lambda: server.application.seen)
         sender = _sending(client, request("GET", "/next", [("large", "x" * 20_000)]) * ahead)
-        time.sleep(HEAD_SECONDS * 4)
+        time.sleep(limits.head_seconds * 4)
         server.open_gate()
         assert [client.read().body for _ in range(1 + ahead)] == [b"/wait"] + [b"/next"] * ahead
         sender.join(PATIENCE)
