@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from gates.configured import Change
@@ -11,6 +12,9 @@ UNSHOWN = "(not shown)"
 FIXED = ("listen", "control", "store", "mlflow", "tls", "trusted_peers", "model_versions")
 """What a running process cannot change: a new value counts when it starts anew."""
 _SECRET = ("store", "mlflow", "prometheus", "alerts")
+_CALLED = re.compile(r"\bwebhook\b|(token|secret|password|credential|hash)s?(\[\d+\])*$", re.IGNORECASE)
+"""Keys of values that are secrets, or may hold one in any place."""
+_ADDRESS = re.compile(r"(https?://[\w.:\[\]-]+)(/[^@]*)?")
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Change, ...]:
@@ -41,4 +45,18 @@ def _root(key: str) -> str:
 
 
 def _shown(key: str, value: str | None) -> str | None:
-    return UNSHOWN if value is not None and _root(key) in _SECRET else value
+    """As much of it as anybody may read: what is compared goes on record, into the log and to whoever asks."""
+    if value is None:
+        return None
+    if _root(key) in _SECRET or _CALLED.search(key):
+        return UNSHOWN
+    return _host_of(value) if "://" in value else value
+
+
+def _host_of(url: str) -> str:
+    """A path may be a secret, as a webhook's is; and where no host can be told for sure, anything may."""
+    found = _ADDRESS.fullmatch(url)
+    if found is None:
+        return UNSHOWN
+    host, path = found.groups()
+    return f"{host}/{UNSHOWN}" if path and path != "/" else url

@@ -280,6 +280,16 @@ async def test_what_is_another_thing_each_time_is_told_each_time_and_once(event:
 
 
 @in_loop
+async def test_another_configuration_that_is_refused_is_told_and_the_same_one_is_not() -> None:
+    bench = Bench()
+    for digest in ('"aa"', '"bb"', '"aa"'):
+        refused = AuditRow(0, bench.clock.now, "", "", "reload_refused", "ada", "because", "idle", 0, digest)
+        bench.alerting.on_record(refused)
+    await until(lambda: bench.names() == ["configuration_refused"] * 2)
+    assert bench.counted(Urgency.WARNING)["repeated"] == 1
+
+
+@in_loop
 async def test_what_was_decided_and_not_told_is_told_by_the_next_control_plane(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "QUICK", (0.0, 3600.0))
     first = Bench()
