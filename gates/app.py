@@ -124,9 +124,9 @@ def serve(settings: Settings, *, fd: int | None = None) -> None:
     listener = listen(str(settings.control)) if fd is None else socket.socket(fileno=fd)
     try:
         uvloop.run(run(build(settings, not is_loopback(listener.getsockname()[0])), listener))
-    except Unusable as error:
-        raise Failure(f"{settings.path}: {error}", Exit.CONFIGURATION) from None
-    except (Unroutable, StoreError) as error:
+    except (Unusable, Unroutable) as error:
+        raise Failure(f"{settings.place(error.key)}: {error}", Exit.CONFIGURATION) from None
+    except StoreError as error:
         raise Failure(str(error), Exit.CONFIGURATION) from None
 
 

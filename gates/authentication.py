@@ -65,7 +65,7 @@ class Authenticator:
     def _checked(self, access: AccessSettings) -> Keyring:
         """Its tokens. Raises Unusable, also where it would leave a port that others reach open to all."""
         if self._reachable and not access.required:
-            raise Unusable(OPEN_PORT)
+            raise Unusable(OPEN_PORT, ("access",))
         return Keyring(access.tokens, self._environment)
 
     def _provided(self, access: AccessSettings) -> Provider | None:

@@ -32,7 +32,11 @@ class NotRegistered(RegistryError):
 
 class Unusable(Exception):
     """Something that the configuration names cannot be had: a token, a channel; the text names its key, and no
-    secret."""
+    secret. `key` is the way to it in the configuration."""
+
+    def __init__(self, message: str, key: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class NotifyError(Exception):

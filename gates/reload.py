@@ -110,8 +110,10 @@ class Reloader:
             for follower in self._followers:
                 follower.prepare(settings)
             consequences = self._controller.preview(settings)
-        except (SettingsError, Unroutable, Unusable) as error:
+        except SettingsError as error:
             raise Unsound(str(error)) from None
+        except (Unroutable, Unusable) as error:
+            raise Unsound(f"{settings.place(error.key)}: {error}") from None
         history = await self._controller.queries.events(None, MAX_ROWS)
         replayed, otherwise = _under(settings, history, self._clock.wall() - LAST_HOUR)
         return Rehearsal(
@@ -156,7 +158,8 @@ class Reloader:
                 prepared = [follower.prepare(settings) for follower in self._followers]
                 await self._controller.adopt(settings)
             except (Unroutable, Unusable) as error:
-                raise await self._refuse(settings.source, str(error), by) from None
+                why = f"{settings.place(error.key)}: {error}"
+                raise await self._refuse(settings.source, why, by) from None
             except StoreError as error:
                 self._fail(settings.source, str(error))
                 raise

@@ -1,11 +1,13 @@
-"""Sixty ways for a configuration to be bad, each of which changes a good one that names one model."""
+"""Sixty ways for a configuration to be bad, each of which changes a good one that names one model, and what is told of
+each."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 GOOD = """\
@@ -129,8 +131,90 @@ BAD: Mapping[str, Spoil] = {
     "a link to itself": _link_to_itself,
     "a named pipe": _named_pipe,
     "not there": Path.unlink,
+    "no permission": lambda path: path.chmod(0),
     "JSON cut in half": _text(json.dumps({"models": {}})[:-1]),
 }
+
+TOLD: Mapping[str, str] = {
+    "empty": "penstock.yaml: is empty",
+    "only blanks": "penstock.yaml: is empty",
+    "only a comment": "penstock.yaml: is empty",
+    "only null": "penstock.yaml:1: has no value: give it one, or remove it",
+    "a text": "penstock.yaml:1: expected a mapping, found a text",
+    "a list": "penstock.yaml:1: expected a mapping, found a list",
+    "not UTF-8": "penstock.yaml:2: is not UTF-8 text",
+    "UTF-16": "penstock.yaml:1: is not UTF-8 text",
+    "a NUL": "penstock.yaml:10: is not valid YAML: it holds a character that YAML forbids",
+    "binary": "penstock.yaml:2: is not UTF-8 text",
+    "half written": "penstock.yaml:9: is not valid YAML: while parsing a flow node, expected the node content, but",
+    "cut within a list": "penstock.yaml:4: is not valid YAML: while parsing a flow sequence, expected ',' or ']',",
+    "cut within a key": "penstock.yaml:5: is not valid YAML: while scanning a simple key, could not find expected",
+    "a merge conflict": "penstock.yaml:2: is not valid YAML: mapping values are not allowed here",
+    "twice in one file": "penstock.yaml:10: expected one YAML document, found a second",
+    "tabs for spaces": "penstock.yaml:5: is not valid YAML: while scanning for the next token, found character '\\t'",
+    "an open quote": "penstock.yaml:10: is not valid YAML: while scanning a quoted scalar, found unexpected end of",
+    "an open bracket": "penstock.yaml:11: is not valid YAML: while parsing a flow node, expected the node content,",
+    "a bomb of aliases": "penstock.yaml:1: x0: anchors (&name) are not supported: write the value out each time",
+    "a bomb of brackets": "penstock.yaml:1: x[0][0][0]: is nested too deep: expected at most 32 levels",
+    "a bomb of keys": "penstock.yaml:24989: k24979: is too large: expected at most 50000 keys and values in all",
+    "a bomb of bytes": "penstock.yaml: is too large: expected at most 1048576 bytes in all files",
+    "a merge key": "penstock.yaml:6: models.fraud_detector.'<<': unknown key",
+    "an anchor": "penstock.yaml:6: models.fraud_detector.timeout: anchors (&name) are not supported: write the",
+    "a Python tag": "penstock.yaml:6: models.fraud_detector.timeout: tags are not supported, but for !include",
+    "an unknown key at the top": "penstock.yaml:10: modles: unknown key; did you mean models?",
+    "an unknown key of a model": "penstock.yaml:5: models.fraud_detector.champoin: unknown key; did you mean",
+    "an unknown key of a gate": "penstock.yaml:9: models.fraud_detector.gates.errors.maximum: unknown key; did you",
+    "a duplicate key": "penstock.yaml:7: models.fraud_detector.timeout: the key stands twice, first in line 6",
+    "a duplicate model": "penstock.yaml:10: models.fraud_detector: the key stands twice, first in line 3",
+    "a duplicate version": "penstock.yaml:4: models.fraud_detector.servers.40: the key stands twice, first in line 4",
+    "NaN": "penstock.yaml:8: models.fraud_detector.plan.steps[0].percent: expected a finite number, found",
+    "infinity": "penstock.yaml:8: models.fraud_detector.plan.steps[0].percent: expected a finite number, found",
+    "101 %": "penstock.yaml:8: models.fraud_detector.plan.steps[1].percent: expected a percentage from 0 to 100",
+    "minus 1 %": "penstock.yaml:7: models.fraud_detector.shadow.percent: expected a percentage from 0 to 100",
+    "1e2": "penstock.yaml:7: models.fraud_detector.shadow.percent: 1e2 is a number to some readers and a text",
+    "a third decimal": "penstock.yaml:8: models.fraud_detector.plan.steps[0].percent: expected a percentage with at",
+    "a percentage in quotes": "penstock.yaml:8: models.fraud_detector.plan.steps[0].percent: expected a percentage",
+    "octal": "penstock.yaml:8: models.fraud_detector.plan.steps[0].percent: 005 starts with 0: write a decimal",
+    "sexagesimal": "penstock.yaml:6: models.fraud_detector.timeout: expected a duration such as 250ms, 2s, 30m or",
+    "a number beyond all": "penstock.yaml:8: models.fraud_detector.plan.steps[0].percent: the number is too large:",
+    "true for a number": "penstock.yaml:8: models.fraud_detector.plan.steps[0].percent: expected a percentage from",
+    "no value": "penstock.yaml:6: models.fraud_detector.timeout: has no value: give it one, or remove it",
+    "a time of no known unit": "penstock.yaml:6: models.fraud_detector.timeout: expected a duration such as 250ms,",
+    "no time at all": "penstock.yaml:6: models.fraud_detector.timeout: expected a duration above 0",
+    "steps that fall": "penstock.yaml:8: models.fraud_detector.plan.steps[1].percent: expected more than 100, found",
+    "no steps": "penstock.yaml:8: models.fraud_detector.plan.steps: expected at least one, found none",
+    "a champion without servers": "penstock.yaml:5: models.fraud_detector.champion: version 41 has no servers;",
+    "an alias without a registry": "penstock.yaml:5: models.fraud_detector.champion: @champion is an alias, and no",
+    "no champion": "penstock.yaml:3: models.fraud_detector.champion: is missing",
+    "a server that is no address": "penstock.yaml:4: models.fraud_detector.servers.40[0]: expected http://host:port",
+    "a limit without its sign": "penstock.yaml:9: models.fraud_detector.gates.errors.max: expected a percentage",
+    "a store of another kind": "penstock.yaml:10: store: expected sqlite:///file.db or",
+    "an include of nothing": "penstock.yaml:9: models.fraud_detector.gates: nothing.yaml cannot be read: No such",
+    "an include from outside": "penstock.yaml:9: models.fraud_detector.gates: !include ../../etc/passwd: expected a",
+    "an include of itself": "penstock.yaml:9: models.fraud_detector.gates: !include penstock.yaml: the file would",
+    "an included file that is bad": "gates.yaml:1: models.fraud_detector.gates.errors.max: expected more than 0%",
+    "a directory": "penstock.yaml: penstock.yaml cannot be read: Is a directory",
+    "a link to nowhere": "penstock.yaml: penstock.yaml cannot be read: No such file or directory",
+    "a link to itself": "penstock.yaml: penstock.yaml cannot be read: Too many levels of symbolic links",
+    "a named pipe": "penstock.yaml: penstock.yaml cannot be read: it is not a file",
+    "not there": "penstock.yaml: penstock.yaml cannot be read: No such file or directory",
+    "no permission": "penstock.yaml: penstock.yaml cannot be read: Permission denied",
+    "JSON cut in half": "penstock.yaml:1: is not valid YAML: while parsing a flow mapping, expected ',' or '}', but",
+}
+"""File, line, key and what to do, up to where the text grows long. A file that cannot be read has no line."""
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """As somebody who may not read a file that nobody may: root reads it all the same."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 def restore(path: Path, text: str = GOOD) -> None:

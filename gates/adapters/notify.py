@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 import apprise
 
@@ -33,7 +34,12 @@ class AppriseNotifier:
         if service is None:
             raise NotifyError(f"{channel}: the configuration names no such channel any more")
         try:
-            taken = service.notify(body=alert.text, title=alert.title, notify_type=_TYPES[alert.urgency])
+            taken = service.notify(
+                body=alert.text,
+                title=alert.title,
+                notify_type=_TYPES[alert.urgency],
+                body_format=apprise.NotifyFormat.TEXT,  # what a person wrote is no markup of ours
+            )
         except Exception as error:  # of a service's plugin; its text may quote the URL
             raise NotifyError(f"{channel}: {type(error).__name__} in Apprise's plugin of the service") from None
         if not taken:
@@ -41,19 +47,32 @@ class AppriseNotifier:
 
 
 def _service(channel: ChannelSettings, environment: Mapping[str, str]) -> apprise.NotifyBase:
-    where = f"alerts.channels.{channel.name}"
-    url = channel.url
-    if channel.env:
-        url = environment.get(channel.env, "")
-    elif channel.file is not None:
-        try:
-            url = channel.file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not text"
-            raise Unusable(f"{where}: {channel.file} cannot be read: {why}") from None
-    if not url:
-        raise Unusable(f"{where}: its URL is not there: set {channel.env} in the control plane's environment")
-    service = apprise.Apprise.instantiate(url)
+    service = apprise.Apprise.instantiate(_url(channel, environment))
     if service is None:
-        raise Unusable(f"{where}: its URL is none that Apprise knows, such as slack://… or json://host/path")
+        raise _unusable(channel, "its URL is none that Apprise knows, such as slack://… or json://host/path")
     return service
+
+
+def _url(channel: ChannelSettings, environment: Mapping[str, str]) -> str:
+    """From where it is kept."""
+    if channel.file is not None:
+        return _held_by(channel, channel.file)
+    url = environment.get(channel.env, "") if channel.env else channel.url
+    if not url:
+        raise _unusable(channel, f"its URL is not there: set {channel.env} in the control plane's environment")
+    return url
+
+
+def _held_by(channel: ChannelSettings, file: Path) -> str:
+    try:
+        url = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise _unusable(channel, f"{file} cannot be read: {why}") from None
+    if not url:
+        raise _unusable(channel, f"its URL is not there: {file} is empty")
+    return url
+
+
+def _unusable(channel: ChannelSettings, message: str) -> Unusable:
+    return Unusable(f"alerts.channels.{channel.name}: {message}", ("alerts", "channels", channel.name))

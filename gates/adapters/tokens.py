@@ -20,6 +20,7 @@ PREFIX = "pst_"
 """By which a scanner of repositories and logs knows a token of ours."""
 SHORTEST = 32
 LONGEST = 16 * 1024
+_KEY = ("access", "tokens")
 WORKERS = "PENSTOCK_WORKERS_TOKEN"
 """The environment variable by which a control plane and its workers share a token without a configuration."""
 
@@ -78,15 +79,17 @@ def _secret(token: TokenSettings, environment: Mapping[str, str]) -> str:
     where = f"access.tokens: the token of {token.name}"
     if token.file is None:
         if not (secret := environment.get(token.env, "")):
-            raise TokenUnusable(f"{where} is not there: set {token.env} in the control plane's environment")
+            raise TokenUnusable(f"{where} is not there: set {token.env} in the control plane's environment", _KEY)
     else:
         try:
             secret = token.file.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is not text"
-            raise TokenUnusable(f"{where} cannot be read from {token.file}: {why}") from None
+            raise TokenUnusable(f"{where} cannot be read from {token.file}: {why}", _KEY) from None
     if not SHORTEST <= len(secret) <= LONGEST:
-        raise TokenUnusable(f"{where} is not one: a token has at least {SHORTEST} characters; `penstock token new`")
+        raise TokenUnusable(
+            f"{where} is not one: a token has at least {SHORTEST} characters; `penstock token new`", _KEY
+        )
     return secret
 
 

@@ -104,7 +104,8 @@ class Guard:
             raise self._unknown("no_token", "this control plane asks who you are")
         if request.method not in ("GET", "HEAD") and "origin" not in request.headers:
             # Every browser names the origin of such a request; what does not is no page of ours.
-            raise self._refuse(403, "foreign_origin", "a session may only be used by the dashboard")
+            remedy = "send a token in place of the cookie: `Authorization: Bearer TOKEN`"
+            raise self._refuse(403, "foreign_origin", "a session may only be used by the dashboard", remedy)
         return kept
 
     def _require_own_page(self, request: Request) -> None:
@@ -114,7 +115,10 @@ class Guard:
         if origin is None or request.method in ("GET", "HEAD"):
             return
         if origin.partition("://")[2] != request.headers.get("host"):
-            raise self._refuse(403, "foreign_origin", f"a page of {origin[:200]} may not change anything here")
+            host = request.headers.get("host", "")[:200]
+            remedy = f"a proxy before the control port has to pass Host on as it comes; what came is {host!r}"
+            message = f"a page of {origin[:200]} may not change anything here"
+            raise self._refuse(403, "foreign_origin", message, remedy)
 
     def _require_own_host(self, request: Request) -> None:
         """Without tokens, the address is all that keeps strangers out: a name that an attacker's DNS lets point here

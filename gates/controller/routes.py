@@ -11,10 +11,11 @@ from proxy.snapshot import ModelRoute, Phase, Snapshot, Target
 
 
 class Unroutable(Exception):
-    """A version that should get traffic has no servers in the configuration."""
+    """A version that should get traffic has no servers in the configuration; `key` is where they belong."""
 
     def __init__(self, model: str, version: str) -> None:
         super().__init__(f"{model}: version {version} has no server; add it under models.{model}.servers")
+        self.key = ("models", model, "servers")
 
 
 def snapshot_of(

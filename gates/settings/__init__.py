@@ -31,7 +31,7 @@ from gates.settings.explanation import explain
 from gates.settings.matching import ambiguities
 from gates.settings.notation import Address
 from gates.settings.policy import Policy
-from gates.settings.problems import Problem, SettingsError, Source
+from gates.settings.problems import Key, Problem, SettingsError, Source
 from gates.settings.promotion import NO_GATES, PromotionGates
 from gates.settings.tls import DataPortTls
 from proxy.snapshot import AgreementSpec, HeaderMatch, HealthProbe, Origin, RecordPolicy, ShadowPolicy, Slice, Sticky
@@ -119,6 +119,11 @@ class Settings:
     source: Source = field(default=Source(), compare=False)
     written: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """What the files say, value by value, as people write keys and values."""
+    places: Mapping[Key, document.Place] = field(default_factory=dict, repr=False, compare=False)
+
+    def place(self, key: Key) -> str:
+        """File and line of the key, or of what it is missing from."""
+        return str(document.place_of({(): document.Place(self.path, 0), **self.places}, key))
 
 
 def load(path: Path) -> Settings:
@@ -183,6 +188,7 @@ def _settings(keys: Configuration, path: Path, read: document.Document) -> Setti
         alerts=keys.alerts.alerts(path.parent),
         source=read.source,
         written=MappingProxyType(dict(flat(read.value))),
+        places=read.places,
     )
 
 

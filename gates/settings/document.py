@@ -37,6 +37,9 @@ class Place:
     file: Path
     line: int
 
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else str(self.file)
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -52,12 +55,17 @@ class Document:
 
     def problem(self, key: Key, message: str) -> Problem:
         """A problem with the value at `key`, told at the line of its key, or at that of what it is missing from."""
-        place = next(self.places[above] for above in _upwards(key) if above in self.places)
+        place = place_of(self.places, key)
         return Problem(place.file, place.line, key_text(key), message)
 
     def sound(self, key: Key) -> bool:
         """Whether the value at `key` is what the files say."""
         return self.broken.isdisjoint(_upwards(key))
+
+
+def place_of(places: Mapping[Key, Place], key: Key) -> Place:
+    """The line of the key, or that of what it is missing from."""
+    return next(places[above] for above in _upwards(key) if above in places)
 
 
 def read(path: Path) -> Document:

@@ -161,4 +161,5 @@ def test_a_promoted_version_without_servers_ends_the_start_with_the_remedy(tmp_p
     (tmp_path / "log").unlink()
     with control(tmp_path, candidate="41") as running:
         assert running.process.wait(SECONDS) != 0
+        assert f"{tmp_path}/penstock.yaml:5: " in running.log.read_text()
         assert "add it under models.fraud_detector.servers" in running.log.read_text()

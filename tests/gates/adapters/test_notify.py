@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -67,23 +69,40 @@ class Inbox:
         return "250 OK"
 
 
-def test_a_mail_server_gets_a_mail() -> None:
+@contextmanager
+def mail_server() -> Iterator[tuple[Inbox, str]]:
+    """Its inbox, and the URL of a channel to it."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     inbox = Inbox()
     server = MailServer(inbox, hostname="127.0.0.1", port=port)
     server.start()
     try:
-        url = f"mailto://127.0.0.1:{port}/?from=penstock@models.example&to=oncall@models.example"
-        notifier(mail=url).send("mail", ALERT)
+        yield inbox, f"mailto://127.0.0.1:{port}/?from=penstock@models.example&to=oncall@models.example"
     finally:
         server.stop()
+
+
+def mailed(alert: Alert) -> str:
+    """The text of the mail, which is all that is in it: no client takes it for markup."""
+    with mail_server() as (inbox, url):
+        notifier(mail=url).send("mail", alert)
     mail = message_from_bytes(inbox.mails[0], policy=policy.default)
-    assert mail["subject"] == ALERT.title
+    assert mail["subject"] == alert.title
     assert "oncall@models.example" in mail["to"]
-    body = mail.get_body(("html", "plain"))
-    assert body is not None
-    assert ALERT.text in body.get_content()
+    assert mail.get_content_type() == "text/plain"
+    content: str = mail.get_content()
+    return content.replace("\r\n", "\n")
+
+
+def test_a_mail_server_gets_a_mail() -> None:
+    assert ALERT.text in mailed(ALERT)
+
+
+def test_what_a_person_wrote_is_no_markup_of_a_mail() -> None:
+    """A reason is anybody's who may roll back: it brings no link, and keeps its lines."""
+    text = "<a href='http://evil.example'>log in</a>\nsecond line"
+    assert text in mailed(replace(ALERT, text=text))
 
 
 def test_a_url_may_stand_in_the_environment_or_in_a_file(webhook: Webhook, tmp_path: Path) -> None:
@@ -107,3 +126,10 @@ def test_a_channel_that_cannot_be_is_named(channel: ChannelSettings) -> None:
     with pytest.raises(Unusable, match=r"alerts\.channels\.slack") as unusable:
         AppriseNotifier(AlertSettings((channel,)), {})
     assert "nonsense" not in str(unusable.value)
+
+
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("\n")
+    with pytest.raises(Unusable, match=f"channels.slack: its URL is not there: {tmp_path}/url is empty") as unusable:
+        AppriseNotifier(AlertSettings((ChannelSettings("slack", file=tmp_path / "url"),)), {})
+    assert unusable.value.key == ("alerts", "channels", "slack")

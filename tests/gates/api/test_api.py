@@ -260,6 +260,7 @@ class TestRollouts:
             foreign = {"origin": "http://evil.example"}
             answer = await client.post(f"{HERE}/rollout/promote", json={}, headers=foreign)
             assert refusal(answer) == (403, "foreign_origin")
+            assert "has to pass Host on as it comes; what came is 'localhost'" in answer.json()["remedy"]
             own = {"origin": "http://localhost"}
             assert (await client.post(f"{HERE}/rollout/pause", json={}, headers=own)).status_code == 200
 
