@@ -72,6 +72,21 @@ def test_a_regressors_numbers(mlflow_servers: dict[str, str]) -> None:
     assert found.rows == pytest.approx(expected.tolist())
 
 
+def test_two_regressors_differ_where_their_numbers_do_by_hand(mlflow_servers: dict[str, str]) -> None:
+    data, target = DIABETES.data, DIABETES.target
+    ours = LinearRegression().fit(data, target).predict(data)
+    theirs = LinearRegression().fit(data[::2], target[::2]).predict(data)
+    gaps = np.abs(ours - theirs)
+    beyond = np.flatnonzero(gaps > 1 + 0.05 * np.abs(ours))
+    body = split(data, champion="progress", candidate="progress_of_half")
+    answers = [answer(f"{mlflow_servers[role]}/invocations", body) for role in ("champion", "candidate")]
+    found = compare(answers[0], answers[1], AgreementSpec(kind="numeric", relative=0.05, absolute=1), PATH)
+    assert 20 < len(beyond) < len(data) - 20
+    assert (found.finding, found.rows, found.rows_disagreed) == ("number", len(data), len(beyond))
+    assert found.row == beyond[0]
+    assert found.largest_gap == pytest.approx(gaps.max())
+
+
 def test_a_data_frames_records(mlflow_servers: dict[str, str], truth: Truth) -> None:
     champion, _ = asked(mlflow_servers, "scored", "labels")
     rows = predictions(champion, EXACT, PATH).rows

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
@@ -27,8 +28,8 @@ PATH = f"/v2/models/{MODEL}/infer"
 CLOSE = AgreementSpec(relative=0, absolute=1e-9)
 
 
-def infer(server: MLServer, datatype: str, *outputs: str) -> Answer:
-    tensor = {"name": "x", "shape": list(ROWS.shape), "datatype": datatype, "data": ROWS.to_numpy().ravel().tolist()}
+def infer(server: MLServer, datatype: str, *outputs: str, rows: pd.DataFrame = ROWS) -> Answer:
+    tensor = {"name": "x", "shape": list(rows.shape), "datatype": datatype, "data": rows.to_numpy().ravel().tolist()}
     return answer(f"{server.url}{PATH}", {"inputs": [tensor], "outputs": [{"name": name} for name in outputs]})
 
 
@@ -44,6 +45,22 @@ def test_the_same_model_in_two_precisions_agrees(mlserver: MLServer) -> None:
     single, double = infer(mlserver, "FP32", "predict_proba"), infer(mlserver, "FP64", "predict_proba")
     found = compare(double, single, AgreementSpec(relative=1e-5, absolute=1e-6), PATH.encode())
     assert (found.finding, found.rows, found.rows_disagreed) == ("", len(ROWS), 0)
+
+
+def test_swapped_columns_are_found_where_they_change_the_answer_by_hand(mlserver: MLServer) -> None:
+    model = LogisticRegression(max_iter=1000).fit(IRIS.data, IRIS.target)
+    wrong = ROWS[[ROWS.columns[place] for place in (2, 1, 0, 3)]].set_axis(ROWS.columns, axis=1)
+    labels = np.flatnonzero(model.predict(ROWS) != model.predict(wrong))
+    gaps = np.abs(model.predict_proba(ROWS) - model.predict_proba(wrong))
+    beyond = np.flatnonzero((gaps > 0.25).any(axis=1))
+    assert 20 < len(beyond) < len(ROWS) - 20
+    for output, differ, finding in (("predict", labels, "label"), ("predict_proba", beyond, "number")):
+        sides = infer(mlserver, "FP64", output), infer(mlserver, "FP64", output, rows=wrong)
+        found = compare(*sides, AgreementSpec(relative=0, absolute=0.25), PATH.encode())
+        assert (found.finding, found.rows, found.rows_disagreed) == (finding, len(ROWS), len(differ))
+        assert found.row == differ[0]
+        if finding == "number":
+            assert found.largest_gap == pytest.approx(gaps.max())
 
 
 def test_the_same_model_agrees_in_v1_and_in_v2(mlserver: MLServer, mlflow_servers: dict[str, str]) -> None:

@@ -24,6 +24,7 @@ class Variants(PythonModel):  # type: ignore[misc]
         self.model = LogisticRegression(max_iter=1000).fit(data.data, data.target)
         progress = load_diabetes(as_frame=True)
         self.regressor = LinearRegression().fit(progress.data, progress.target)
+        self.of_half = LinearRegression().fit(progress.data[::2], progress.target[::2])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
         return getattr(self, (params or {})[self.role])(model_input)
@@ -46,6 +47,10 @@ class Variants(PythonModel):  # type: ignore[misc]
     def progress(self, rows: pd.DataFrame) -> Any:
         """The regressor's, of diabetes."""
         return self.regressor.predict(rows)
+
+    def progress_of_half(self, rows: pd.DataFrame) -> Any:
+        """That of a regressor which has seen every second patient."""
+        return self.of_half.predict(rows)
 
     def double(self, rows: pd.DataFrame) -> Any:
         return self.model.predict_proba(rows)[:, 2].astype(np.float64)
