@@ -66,7 +66,7 @@ class ControlClient:
         return self._get(f"{_path(name)}/disagreements{query}", tuple[Recorded, ...])
 
     def start(self, name: str, candidate: str, by: str, reason: str, override: bool = False) -> ModelStatus:
-        """Returns how the model stands from now on; `override` passes over the cool-down after a rollback."""
+        """Returns how the model stands from now on; `override` passes over all that speaks against it."""
         body = {"candidate": candidate, "by": by, "reason": reason}
         return self._post(_path(name) + "/rollout", body | ({"override": True} if override else {}), START_SECONDS)
 

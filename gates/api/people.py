@@ -65,7 +65,8 @@ class Promote(Onward, forbid_unknown_fields=True):
 
 class Start(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a rollout's start; `candidate` is a version, or an alias such as "@challenger". `override` starts it
-    whatever the cool-down after a rollback."""
+    whatever the cool-down after a rollback says, and the offline and staging gates, even where the registry does not
+    answer; against gates and registry it needs a reason."""
 
     candidate: Version
     by: Name = ""

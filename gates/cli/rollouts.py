@@ -53,14 +53,16 @@ def start(
     by: By,
     candidate: Annotated[str, typer.Option(metavar="VERSION", help="A version that the configuration serves.")],
     reason: Reason = "",
-    override: Annotated[bool, typer.Option("--override", help="Whatever the cool-down after a rollback.")] = False,
+    override: Annotated[bool, typer.Option("--override", help="Whatever speaks against it, by the above.")] = False,
     json: Json = False,
     control: Control = CONTROL,
 ) -> None:
     """Start a rollout, with copies of the traffic first.
 
     In shadow the candidate's answers are compared with the champion's, and reach nobody. A candidate that was rolled
-    back is not tried again before the plan's cool-down is over, unless --override says so, which the record keeps.
+    back is not tried again before the plan's cool-down is over. None begins whose offline or staging gates are NO-GO,
+    nor one that offline gates cannot judge, as the registry does not answer. --override passes over all three, over
+    gates and registry with a --reason alone, and the record keeps it.
 
     \b
       penstock start fraud_detector --candidate 42

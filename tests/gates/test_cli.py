@@ -57,6 +57,12 @@ def test_each_command_teaches_itself_by_an_example(words: Sequence[str], capsys:
     assert f"\n    penstock {' '.join(words)}" in capsys.readouterr().out
 
 
+def test_an_override_names_all_that_it_passes_over(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["start", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(against in told for against in ("cool-down", "offline or staging gates", "registry"))
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"penstock {proxy.__version__}\n"

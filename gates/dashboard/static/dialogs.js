@@ -15,7 +15,8 @@ export function askForStart({ model, known }, send) {
   const hint = "A version that the configuration serves, or an alias such as @challenger.";
   const candidate = field("candidate", "Candidate", hint, h("input", { required: true }));
   const does = "Copies of the traffic come first: its answers are compared, and reach nobody.";
-  const fields = [candidate, reasonField(), !known && nameField(), check("override", "Whatever the cool-down after a rollback")];
+  const against = "Whatever the cool-down and the offline and staging gates say, and though the registry may not answer";
+  const fields = [candidate, reasonField(), !known && nameField(), check("override", against)];
   open({ title: `Start a rollout of ${model}`, does, label: "Start", kind: "first" }, fields, send);
 }
 
