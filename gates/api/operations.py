@@ -15,6 +15,8 @@ from starlette.routing import Route
 from gates.access import Identity, allowed
 from gates.api.guard import Guard
 from gates.api.refusals import Refusal
+from gates.controller.reconcile import CONFIGURATION
+from gates.decision import unasked
 from proxy.discretion import discreet
 
 JSON = "application/json"
@@ -48,10 +50,10 @@ class Call:
     def caller(self) -> str:
         """Who asks, for the record. Where tokens are asked for, the token's name stands first, whatever the body says;
         where they are not, the body is believed."""
-        said: str = getattr(self.body, "by", "")
-        if not said or said == self.identity.name:
-            return self.identity.name
-        return f"{self.identity.name} (for {said})" if self.known else said
+        mine, said = _person(self.identity.name), _person(getattr(self.body, "by", ""))
+        if not said or said == mine:
+            return mine
+        return f"{mine} (for {said})" if self.known else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ class Operation:
     def route(self) -> str:
         """Its name in the matrix of rights."""
         return f"{self.method} {self.path}"
+
+
+def _person(name: str) -> str:
+    """Nobody is taken for the controller, a gate or the configuration by their name."""
+    return f'person "{name}"' if unasked(name) or name == CONFIGURATION else name
 
 
 def mount(operations: Iterable[Operation], guard: Guard, require_acting: Callable[[], None]) -> list[Route]:

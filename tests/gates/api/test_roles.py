@@ -14,6 +14,7 @@ from gates.access import MATRIX, Role
 from gates.adapters.tokens import hash_of, make
 from gates.api import create_app, workers
 from gates.api.guard import COOKIE, SESSION_SECONDS
+from gates.decision import unasked
 from gates.phases import Event
 from gates.settings.access import AccessSettings, TokenSettings
 from proxy.snapshot import Phase
@@ -151,6 +152,22 @@ async def test_the_audit_trail_names_the_token_and_nobody_else() -> None:
         path = f"/api/models/{MODEL}/rollout/pause"
         await client.post(path, json={"by": "the boss"}, headers=headers)
         assert desk.store.audit[-1].by == "release_manager's (for the boss)"
+
+
+@pytest.mark.parametrize("name", ["controller", "configuration", "gate runner"])
+@in_loop
+async def test_nobody_is_taken_for_penstock_itself_by_their_name(name: str) -> None:
+    """What the controller or a gate did is urgent, and what the configuration took back may be tried again at once."""
+    token = make()
+    known = TokenSettings(name, Role.ADMIN, hash_of(token).removeprefix("sha256:"))
+    path = f"/api/models/{MODEL}/rollout/rollback"
+    async with guarded(AccessSettings((known,))) as desk, client_of(desk) as client:
+        await client.post(path, json={"reason": "r", "by": name}, headers=bearer(token))
+        assert desk.store.audit[-1].by == f'person "{name}"'
+    async with Desk() as desk, client_of(desk) as client:
+        await client.post(f"http://localhost{path}", json={"reason": "r", "by": name})
+        row = desk.store.audit[-1]
+        assert (row.event, row.by, unasked(row.by)) == ("roll_back", f'person "{name}"', False)
 
 
 class TestSession:
