@@ -72,9 +72,8 @@ def echoing(label: str, failing: bool = False) -> Handler:
 
 def echo(label: str, seen: Seen) -> dict[str, Any]:
     body = gzip.decompress(seen.body) if seen.all("content-encoding") else seen.body
-    names = [IN_COLUMN] if IN_COLUMN.encode() in seen.body else []
     told: dict[str, Any] = {
-        "predictions": [label, *names],
+        "predictions": [label, IN_BODY, IN_COLUMN],
         "note": PLAIN,
         "customer": {"name": IN_BODY},
         IN_BODY: IN_KEY,
