@@ -57,9 +57,9 @@ class Redaction:
         """A request's target without its query, which may hold keys."""
         path, _, query = _decoded(target).partition("?")
         for pair in query.split("&"):
-            value = pair.partition("=")[2]
-            self._remember(value, _SHORTEST_PART)
-            self._remember(unquote_plus(value), _SHORTEST_PART)
+            name, _, value = pair.partition("=")
+            self._remember(value or name, _SHORTEST_PART)
+            self._remember(unquote_plus(value or name), _SHORTEST_PART)
         return path
 
     def body(self, body: bytes) -> Draft:

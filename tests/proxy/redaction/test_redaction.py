@@ -49,6 +49,22 @@ def test_headers_are_taken_out_by_name_and_credentials_always() -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("key=t0k3n-of-jane", "t0k3n-of-jane"),
+        ("a=1&key=t0k3n%2Dof%2Djane", "t0k3n-of-jane"),
+        ("t0k3n+of+jane", "t0k3n of jane"),
+        ("t0k3n-of-jane=", "t0k3n-of-jane"),
+    ],
+)
+def test_what_a_query_holds_is_told_nowhere(query: str, value: str) -> None:
+    redaction = Redaction()
+    assert redaction.path(f"/score?{query}".encode()) == "/score"
+    for echo in (query, value):
+        assert "jane" not in redaction.hiding().text(f"asked for {echo}")
+
+
+@pytest.mark.parametrize(
     ("body", "why"),
     [
         (b"ssn,age\n078-05-1120,41\n", "no JSON, so nothing can be redacted"),
