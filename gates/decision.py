@@ -175,7 +175,7 @@ def _of(rollout: Rollout, seen: Observation, does: Callable[[OutsideGate, Phase]
 
 
 def _obey(rollout: Rollout, command: Command, generation: int) -> Decision:
-    _require_meant(rollout, command)
+    require_meant(rollout, command)
     event = _asked(rollout, command)
     next_phase(rollout.phase, event, rollout.phase)  # what is refused is refused as it stands
     if command.amendment is not None:
@@ -183,7 +183,7 @@ def _obey(rollout: Rollout, command: Command, generation: int) -> Decision:
     return _decided(rollout, event, command.by, command.reason or f"asked by {command.by}", generation)
 
 
-def _require_meant(rollout: Rollout, command: Command) -> None:
+def require_meant(rollout: Rollout, command: Command) -> None:
     """What is asked twice, by two people or by one who got no answer, would skip a stage. Raises MovedOn."""
     here = f"the rollout is in phase {rollout.phase}, at {rollout.share_bp / 100:g} %, by now: nothing was changed"
     if command.epoch not in (None, rollout.epoch):

@@ -11,7 +11,7 @@ from gates.controller.lookout import Lookout
 from gates.controller.outcomes import Outcomes, Receipt
 from gates.controller.people import approval_row, report_row
 from gates.controller.steering import Steering
-from gates.decision import Command, Decision
+from gates.decision import Command, Decision, require_meant
 from gates.ports import Clock, MetricSource, OutcomeStore, StoreError, Versions
 from gates.promotion.outcomes import Outcome
 from gates.promotion.production import ProductionFacts, Review
@@ -60,9 +60,10 @@ class Promotions:
     async def promote(self, model: str, command: Command, override: bool) -> Decision:
         """A person's promotion, unless the production gates are a NO-GO: then with `override` and a reason alone.
 
-        Raises NoGo and IllegalEvent."""
+        Raises NoGo, MovedOn and IllegalEvent."""
         settings, rollout = self._configured(model), self._steering.standing.rollouts.get(model)
         if settings.promotion.production and rollout is not None and rollout.carrying:
+            require_meant(rollout, command)  # before an override goes on record
             facts = await self._kept.facts(model, rollout.candidate)
             results = await self._lookout.judge(settings, facts)
             await self._gatekeeper.certify(settings, rollout.candidate, results, command.by, command.reason, override)

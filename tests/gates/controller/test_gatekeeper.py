@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from gates.controller.people import NoGo
-from gates.decision import Command
+from gates.decision import Command, MovedOn
 from gates.evidence import Moments
 from gates.phases import Event, IllegalEvent
 from gates.ports import NotRegistered, RegistryError
@@ -177,6 +177,10 @@ async def test_a_promotion_by_hand_is_held_to_the_production_gates() -> None:
         with pytest.raises(NoGo, match="production gates are NO-GO: shadow_period: 0 s in shadow"):
             await started.controller.promotions.promote(MODEL, command, override=False)
         assert (started.phase, started.route.ramp_bp) == (Phase.RAMP, 500)
+        with pytest.raises(MovedOn):
+            await started.controller.promotions.promote(MODEL, replace(command, epoch=1), override=True)
+        events = [row.event for row in await started.controller.queries.events(MODEL, 10)]
+        assert "override" not in events, "nobody went on against the gates"
         await started.controller.promotions.promote(MODEL, command, override=True)
         assert started.phase is Phase.PROMOTED
         events = [row.event for row in await started.controller.queries.events(MODEL, 10)]
