@@ -17,8 +17,6 @@ from proxy.snapshot import AgreementSpec
 
 SEARCHED = 16 * 1024
 """Bytes of a request that are searched: the loop is held up for as long as that takes."""
-MOST_NAMES = 64
-"""Names of one pair that are looked for, beside those that the configuration tells."""
 _SHORTEST = 4
 _SHORTEST_PART = 8
 _PARTS = re.compile(rb"[\s;,=&?]+")
@@ -54,15 +52,13 @@ class Names:
         self._most_body = spec.max_body
         self._path = path
         self._known = dict.fromkeys(spec.classes, True)
-        self._room = MOST_NAMES
 
     def may_tell(self, name: str) -> bool:
         if len(name) < _SHORTEST:
             return True
         known = self._known.get(name)
         if known is None:
-            self._room -= 1
-            known = self._known[name] = self._room >= 0 and self._stands_nowhere(name)
+            known = self._known[name] = self._stands_nowhere(name)
         return known
 
     def _stands_nowhere(self, name: str) -> bool:

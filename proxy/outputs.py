@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, cast
@@ -190,15 +190,20 @@ def outputs_of(rows: Sequence[object], spec: AgreementSpec, meaning: str = "", n
 
 
 def _count_rows(outputs: Outputs, rows: Sequence[object], spec: AgreementSpec, names: Names | None) -> None:
-    measured = spec.kind in ("numeric", "probability")
+    """Where each name is looked for, so many values of all columns together are counted as else rows are."""
+    measured, left = spec.kind in ("numeric", "probability"), MOST_VALUES
     for row in islice(rows, MOST_VALUES):
-        for column, value in _columns(row, names):
+        columns = _columns(row, names)
+        for column, value in columns:
             tally = outputs.get(column)
             if tally is None:
                 if len(outputs) >= MOST_COLUMNS:
                     continue
                 tally = outputs[column] = OutputTally()
             _count(tally, value, spec, measured, names)
+        left -= len(columns)
+        if names is not None and left <= 0:
+            break
 
 
 def _of_floats(numbers: Sequence[float]) -> OutputTally:
@@ -214,7 +219,7 @@ def _of_floats(numbers: Sequence[float]) -> OutputTally:
     return tally
 
 
-def _columns(row: object, names: Names | None) -> Iterable[tuple[str, object]]:
+def _columns(row: object, names: Names | None) -> Sequence[tuple[str, object]]:
     if isinstance(row, dict):
         items = islice(row.items(), MOST_COLUMNS)
         return [(_told(_writable(str(name)[:LONGEST_LABEL]), names), value) for name, value in items]

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn._types import ASGISendCallable
 
-from proxy.anonymity import MOST_NAMES, Names, veil
+from proxy.anonymity import Names, veil
 from proxy.comparison import Answer
 from proxy.helper.frames import framed
-from proxy.outputs import OTHER
+from proxy.outputs import MOST_VALUES, OTHER
 from proxy.pairs import Pair, look_at
 from proxy.snapshot import AgreementSpec, RecordPolicy
 from tests.servers import JSON, Seen, eventually, predicting, reply
@@ -146,11 +146,22 @@ def test_a_long_request_is_neither_searched_nor_sent_to_the_helper() -> None:
     assert sum(map(len, framed(pair, True))) < 2000
 
 
-def test_what_is_searched_is_part_of_a_pairs_size_and_names_are_bounded() -> None:
+def test_what_is_searched_is_part_of_a_pairs_size_and_bounded() -> None:
     rows = [{f"c{at}": f"label {row} {at}" for at in range(8)} for row in range(64)]
     answer = Answer(200, [JSON_FIELD], json.dumps({"predictions": rows}).encode())
     pair = Pair(answer, answer, AgreementSpec(), b"/", veil(b"", b"[" + b" " * 10_000 + b"]", ()))
     assert pair.size == 2 * len(answer.body or b"") + 10_002
     found = look_at(pair, True, float)
     assert found.outputs is not None
-    assert len({label for tally in found.outputs[0].values() for label in tally.labels} - {OTHER}) == MOST_NAMES
+    assert [sum(tally.counted for tally in arm.values()) for arm in found.outputs] == [MOST_VALUES, MOST_VALUES]
+
+
+def test_how_many_names_one_arm_has_changes_nothing_for_the_other() -> None:
+    """Else one distribution in both would look like two."""
+    answers = [
+        json.dumps({"predictions": [f"{arm} {row}" for row in range(64)]}).encode() for arm in ("ours", "theirs")
+    ]
+    champion, candidate = (Answer(200, [JSON_FIELD], body) for body in answers)
+    found = look_at(Pair(champion, candidate, AgreementSpec(), b"/", veil(b"", b"{}", ())), True, float)
+    assert found.outputs is not None
+    assert [OTHER in arm[""].labels for arm in found.outputs] == [False, False]
