@@ -90,7 +90,7 @@ def _compared(left: Predictions, right: Predictions, spec: AgreementSpec) -> Com
     if kind == "text" or (kind == "auto" and left.meaning == "text"):
         return _by_row(a, b, lambda x, y: _message_difference(x, y, walk))
     first, disagreed = walk.rows(a, b)
-    failure = _failure(left, right, walk, first)
+    failure = _failure(left, a, b, walk) if first else ""
     if first and not failure and _is_constant(a, b):
         first = failure = "constant_output"
     return Comparison(first, "", len(a), disagreed, walk.row, walk.largest, "", failure)
@@ -110,18 +110,25 @@ def _is_constant(champion: Sequence[object], candidate: Sequence[object]) -> boo
     return False
 
 
-def _failure(left: Predictions, right: Predictions, walk: Walk, first: str) -> str:
+def _failure(left: Predictions, a: Sequence[object], b: Sequence[object], walk: Walk) -> str:
     if walk.new_nan:
         return "new_nan"
-    if first == "shape" and isinstance(left.rows[0], list) and isinstance(right.rows[0], list):
-        return _shape_failure(left, walk.spec.kind)
-    return ""
+    return _shape_failure(left, walk.spec.kind) if _changes_shape(a, b, walk.spec.classes) else ""
 
 
 def _shape_failure(left: Predictions, kind: str) -> str:
-    """Where the protocol promises a row for each instance, another number of them is an error; so are vectors of
-    another length, but for fields (`json`), whose lists may be of any."""
+    """Where the protocol promises a row for each instance, another number of them is an error; so is another shape of
+    the rows, but for fields (`json`), whose lists may be of any length."""
     return "changed_shape" if left.batch and kind != "json" else ""
+
+
+def _changes_shape(champion: Sequence[object], candidate: Sequence[object], classes: Sequence[str]) -> bool:
+    """Whether the champion's rows are vectors of one length, and the candidate's are not all of it. Lists that vary
+    with what was asked, as of tokens, promise none; and a label stands for a vector where `classes` are declared."""
+    lengths = {len(row) if isinstance(row, list) else 0 for row in champion}
+    if len(lengths) != 1 or 0 in lengths:
+        return False
+    return any(len(row) not in lengths if isinstance(row, list) else not classes for row in candidate)
 
 
 def _by_row(a: Sequence[object], b: Sequence[object], difference: Callable[[object, object], str]) -> Comparison:

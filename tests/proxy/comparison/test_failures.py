@@ -15,6 +15,7 @@ from tests.proxy.comparison.answers import JSON, json_answer, rows_answer
 
 SPEC = AgreementSpec(relative=0.01, absolute=0.001)
 EXACT = AgreementSpec(relative=0, absolute=0)
+CLASSES = AgreementSpec(kind="label", classes=("cat", "dog"))
 
 
 def _stream(data: bytes) -> Answer:
@@ -47,10 +48,44 @@ def test_a_success_in_name_can_be_a_failure(candidate: Answer, failure: str) -> 
     assert (found.candidate_failure, found.champion_failure) == (failure, "")
 
 
-def test_vectors_of_another_length_are_a_failure_where_the_protocol_promises_rows() -> None:
-    one, other = [[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]]
-    assert compare(rows_answer(*one), rows_answer(*other), SPEC).candidate_failure == "changed_shape"
-    assert compare(json_answer(one), json_answer(other), SPEC).candidate_failure == ""
+@pytest.mark.parametrize(
+    ("champion", "candidate"),
+    [
+        ([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]]),
+        ([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [3.0]]),
+        ([[0.2, 0.8], [0.3, 0.7]], [[0.8], [0.7]]),
+        ([[0.2, 0.3, 0.5], [0.3, 0.3, 0.4]], [2, 2]),
+        ([[0.2, 0.3, 0.5], [0.3, 0.3, 0.4]], [[0.2, 0.3, 0.5], {"2": 0.4, "1": 0.6}]),
+        ([[0.2, 0.8], [0.3, 0.7]], [None, [0.3, 0.7]]),
+    ],
+    ids=str,
+)
+def test_vectors_of_another_shape_are_a_failure_where_the_protocol_promises_rows(
+    champion: list[Any], candidate: list[Any]
+) -> None:
+    assert compare(rows_answer(*champion), rows_answer(*candidate), SPEC).candidate_failure == "changed_shape"
+    assert compare(json_answer(champion), json_answer(candidate), SPEC).candidate_failure == ""
+    fields = compare(rows_answer(*champion), rows_answer(*candidate), AgreementSpec(kind="json"))
+    assert (bool(fields.finding), fields.candidate_failure) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("spec", "champion", "candidate"),
+    [
+        (SPEC, [[1, 2, 3], [3, 4]], [[1, 2], [3, 4]]),
+        (SPEC, [[1, 2, 3], [3]], [[1, 2], [3]]),
+        (SPEC, [["a"], ["b", "c"]], [["a", "d"], ["b", "c"]]),
+        (SPEC, [[], []], [[1, 2], []]),
+        (CLASSES, [[0.2, 0.8], [0.3, 0.7]], ["dog", "cat"]),
+    ],
+    ids=str,
+)
+def test_rows_that_promise_no_shape_differ_but_are_no_failure(
+    spec: AgreementSpec, champion: list[Any], candidate: list[Any]
+) -> None:
+    """Detections and tokens are as many as there are; of a label that stands for a vector, the classes are declared."""
+    found = compare(rows_answer(*champion), rows_answer(*candidate), spec)
+    assert (found.rows_disagreed, found.candidate_failure) == (1, "")
 
 
 def test_the_champions_errors_are_its_own() -> None:
@@ -58,9 +93,6 @@ def test_the_champions_errors_are_its_own() -> None:
     assert found == Comparison(skipped="not_both_succeeded", champion_failure="error_in_200")
     found = compare(json_answer({"error": "no"}), json_answer({"error": "neither"}), SPEC)
     assert (found.champion_failure, found.candidate_failure) == ("error_in_200", "error_in_200")
-
-
-CLASSES = AgreementSpec(kind="label", classes=("cat", "dog"))
 
 
 @pytest.mark.parametrize(
