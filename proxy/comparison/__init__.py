@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from proxy.comparison.embeddings import neighbours_kept
+from proxy.comparison.embeddings import flaw_of, neighbours_kept, vectors_of
 from proxy.comparison.near import near_at_once
 from proxy.comparison.rankings import ranking_difference
 from proxy.comparison.result import Comparison
@@ -160,17 +160,23 @@ def _message_difference(a: object, b: object, walk: Walk) -> str:
 
 
 def _embeddings(a: Sequence[object], b: Sequence[object], walk: Walk) -> Comparison:
-    """Vectors that agree number by number need no neighbours. NaN is never a vector's."""
+    """Vectors that agree number by number need no neighbours. Others need the champion's to be sound; where only the
+    candidate's are not, it has failed."""
     first, disagreed = walk.rows(a, b)
     if not first:
         return Comparison(rows=len(a), largest_gap=walk.largest)
-    if walk.new_nan:
-        return Comparison("new_nan", rows=len(a), rows_disagreed=disagreed, row=walk.row, candidate_failure="new_nan")
-    kept = neighbours_kept(a, b, walk.spec.top_k)
-    if kept is None:
-        return Comparison(skipped="no_neighbours")
-    lost = sum(share < walk.spec.min_overlap for share in kept)
-    mean = sum(kept) / len(kept)
+    left, right = vectors_of(a), vectors_of(b)
+    sound = not flaw_of(left)
+    flaw = "new_nan" if walk.new_nan else flaw_of(right) if sound else ""
+    if flaw:
+        failure = "changed_shape" if flaw == "shape" else flaw
+        return Comparison(flaw, rows=len(a), rows_disagreed=disagreed, row=walk.row, candidate_failure=failure)
+    kept = neighbours_kept(left, right, walk.spec.top_k) if sound and left is not None and right is not None else None
+    return _by_neighbours(kept, walk.spec.min_overlap) if kept else Comparison(skipped="no_neighbours")
+
+
+def _by_neighbours(kept: Sequence[float], min_overlap: float) -> Comparison:
+    lost = sum(share < min_overlap for share in kept)
     farthest = kept.index(min(kept)) if lost else 0
-    finding = "neighbours" if mean < walk.spec.min_overlap else ""
+    finding = "neighbours" if sum(kept) / len(kept) < min_overlap else ""
     return Comparison(finding, rows=len(kept), rows_disagreed=lost, row=farthest)

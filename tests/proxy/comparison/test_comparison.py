@@ -427,4 +427,36 @@ def test_a_pair_of_embeddings_has_no_neighbours_but_may_agree() -> None:
     assert near.largest_gap == pytest.approx(0.0005)
 
 
+@pytest.mark.parametrize(
+    ("candidate", "finding", "failure"),
+    [
+        ([[1.0, 0.0, 0.0], [math.inf, 0.1, 0.0], [0.0, 1.0, 0.0], [0.1, 0.9, 0.0]], "infinite", "infinite"),
+        ([[1.0, 0.0, 0.0], [10**400, 0.1, 0.0], [0.0, 1.0, 0.0], [0.1, 0.9, 0.0]], "infinite", "infinite"),
+        ([[1.0, 0.0], [math.nan, 0.1], [0.0, 1.0], [0.1, 0.9]], "new_nan", "new_nan"),
+        ([[1.0, 0.0, 0.0, 0.0], [0.9, 0.1, 0.0, math.nan], [0.0] * 4, [0.1] * 4], "new_nan", "new_nan"),
+        ([None] * 4, "new_nan", "new_nan"),
+        ([[None, 0.0]] * 4, "new_nan", "new_nan"),
+        ([[]] * 4, "shape", "changed_shape"),
+        ([[1.0, 0.0], [1.0], [0.0, 1.0], [0.1, 0.9]], "shape", "changed_shape"),
+        ([["a", "b"]] * 4, "shape", "changed_shape"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("rows", [2, 4])
+def test_a_candidate_without_sound_embeddings_has_failed(
+    candidate: list[Any], finding: str, failure: str, rows: int
+) -> None:
+    found = compare(_embedded(SPACE[:rows]), _embedded(candidate[:rows]), SPEC)
+    assert (found.finding, found.candidate_failure) == (finding, failure)
+
+
+def test_beside_a_champion_without_sound_embeddings_there_is_nothing_to_measure() -> None:
+    broken = [[1.0, 0.0], [math.inf, 0.1], [0.0, 1.0], [0.1, 0.9]]
+    ragged = [[1.0, 0.0], [1.0], [0.0, 1.0], [0.1, 0.9]]
+    for champion in (broken, ragged):
+        for candidate in (SPACE[:4], [[5.0, math.inf, 0.0]] * 4):
+            found = compare(_embedded(champion), _embedded(candidate), SPEC)
+            assert found == Comparison(skipped="no_neighbours")
+
+
 # Answers that failed all the same
