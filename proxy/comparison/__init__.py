@@ -19,6 +19,8 @@ __all__ = ["Answer", "Comparison", "compare"]
 
 _NOT_BOTH = "not_both_succeeded"
 _AGREED = Comparison()
+_ERROR = b"error"
+_BEGINNING = 64
 _FEWEST_TO_BE_CONSTANT = 8
 _TOLD_APART = 4
 
@@ -32,7 +34,7 @@ def compare(champion: Answer, candidate: Answer, spec: AgreementSpec, path: byte
     if champion.body is None or candidate.body is None:
         return Comparison(skipped="body_too_large")
     if champion.same_as(candidate):
-        return _AGREED
+        return _both_failed(champion, spec, path) if champion.body.find(_ERROR, 0, _BEGINNING) >= 0 else _AGREED
     near = near_at_once(champion.body, candidate.body, spec)
     if near is not None:
         return near
@@ -43,6 +45,13 @@ def compare(champion: Answer, candidate: Answer, spec: AgreementSpec, path: byte
         except RecursionError:
             return Comparison(skipped="too_deep")
     return _not_both_read(left, right)
+
+
+def _both_failed(answer: Answer, spec: AgreementSpec, path: bytes) -> Comparison:
+    """What both answered may be an error, however well they agree in it. That is looked for where the first bytes speak
+    of one: what differs from call to call does not stand there, or the answers would not be the same."""
+    read = _read(answer, spec, path)
+    return _not_both_read(read, read) if isinstance(read, AnsweredError) else _AGREED
 
 
 def _rejection(champion: Answer, candidate: Answer) -> str:

@@ -96,6 +96,30 @@ def test_the_champions_errors_are_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (json_answer({"error": "boom"}), "error_in_200"),
+        (json_answer({"error_code": "BAD_REQUEST", "message": "boom"}), "error_in_200"),
+        (_stream(b'{"error": "boom"}'), "error_in_stream"),
+        (json_answer({"error": 0.25}), ""),
+        (json_answer({"error": ""}), ""),
+        (rows_answer({"error": 0.25, "x": 1}), ""),
+        (Answer(200, [JSON], b'{"error'), ""),
+        (Answer(200, [(b"content-type", b"text/csv")], b"error,x"), ""),
+    ],
+    ids=lambda value: str(value.body) if isinstance(value, Answer) else value,
+)
+def test_two_that_tell_of_the_same_error_have_both_failed(answer: Answer, failure: str) -> None:
+    found = compare(answer, answer, SPEC)
+    assert (found.champion_failure, found.candidate_failure) == (failure, failure)
+    assert found == (
+        Comparison(skipped="not_both_succeeded", champion_failure=failure, candidate_failure=failure)
+        if failure
+        else Comparison()
+    )
+
+
+@pytest.mark.parametrize(
     ("spec", "champion", "candidate"),
     [
         (SPEC, [{"x": 1.0, "y": 2.0}], [{"x": 5.0, "y": math.nan}]),
