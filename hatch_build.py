@@ -20,8 +20,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 HOT = (
     *("begun", "brake", "budget", "comparer", "comparison", "connection", "cycle", "dataplane", "formats"),
     *("framing", "gateway", "head", "headers", "histogram", "location", "mirror", "outputs", "pairs", "pool"),
-    *("response", "routed", "routing", "rules", "slices", "snapshot", "strand", "tally", "targets", "throttle"),
-    *("units", "upload", "upstream", "window", "windows"),
+    *("response", "routed", "routing", "rules", "slices", "snapshot", "standing", "strand", "tally", "targets"),
+    *("throttle", "units", "upload", "upstream", "window", "windows"),
 )
 """The modules and packages of `proxy` that a request passes through."""
 _C_FLAGS = "-fno-semantic-interposition -fno-plt"

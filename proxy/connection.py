@@ -30,6 +30,10 @@ class Owner(Protocol):
     idle_expiry: float
     """Seconds that a connection may idle where its server does not say how long it keeps it."""
 
+    def answered(self, status: int) -> None: ...
+
+    def broke_off(self, status: int) -> None: ...
+
     def lost(self, connection: Connection) -> None: ...
 
     def release(self, connection: Connection) -> None: ...
@@ -109,7 +113,13 @@ class Connection(asyncio.Protocol):
         """Fail the exchange whose deadline has passed; its pool looks every few milliseconds, which costs less than a
         timer for each exchange. While the reader is waited for, its client's own deadline holds."""
         if self._response is not None and now >= self.deadline and self._paused_at is None:
-            self._end(UpstreamTimeout("the deadline passed"))
+            self._fail(UpstreamTimeout("the deadline passed"))
+
+    def _fail(self, failure: UpstreamFailed) -> None:
+        """End by the upstream's fault."""
+        if self._response is not None and self._response.status:
+            self._owner.broke_off(self._response.status)
+        self._end(failure)
 
     def _end(self, failure: UpstreamFailed | None) -> None:
         response, self._response = self._response, None
@@ -148,7 +158,7 @@ class Connection(asyncio.Protocol):
         if response is not None and whole and response.status:
             self._completed(response)
             response.wake()
-        self._end(UpstreamClosed(str(exc) if exc else "closed before the answer was complete"))
+        self._fail(UpstreamClosed(str(exc) if exc else "closed before the answer was complete"))
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -163,7 +173,7 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
         malformed = self._malformed(data)
         if malformed:
-            self._end(UpstreamMalformed(malformed))
+            self._fail(UpstreamMalformed(malformed))
             response.wake()
             return
         if not response.status:
@@ -262,3 +272,4 @@ class Connection(asyncio.Protocol):
         response.complete = True
         response.ended = monotonic()
         self._response = None
+        self._owner.answered(response.status)

@@ -18,6 +18,7 @@ from proxy.errors import (
 )
 from proxy.response import Response
 from proxy.snapshot import Origin
+from proxy.standing import Standing
 from proxy.tls import Fresh
 from proxy.upload import Upload
 
@@ -25,11 +26,8 @@ logger = logging.getLogger("penstock.upstream")
 
 TICK = 0.05
 """How often, in seconds, a pool looks for exchanges past their deadline and for connections that idled too long."""
-EJECTED_FIRST = 1.0
-EJECTED_MOST = 30.0
-"""Seconds that an origin is passed over: when it has failed so often in a row one, and after each further failure twice
-as long."""
-
+ERRING_AFTER = 5
+"""Bad answers in a row, of 5xx or broken off, after which others are asked first where there are any."""
 QUIET = 1.0
 """Seconds between two lines in the log about an origin's failures."""
 
@@ -47,14 +45,12 @@ class Pool:
         self._tls = tls
         self._limit = limit
         self.idle_expiry = idle_expiry
-        self._eject_after = eject_after
+        self._reach = Standing(eject_after)
+        self._answers = Standing(ERRING_AFTER)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._ticking: asyncio.TimerHandle | None = None
-        self._failures = 0
-        self._ejected_until = 0.0
         self._quiet_until = 0.0
-        self._trials = 0  # exchanges that find out whether it still fails
         self.sent = 0
         self.turn = 0
         """When it was asked last, by the count of its `Upstreams`."""
@@ -69,10 +65,13 @@ class Pool:
 
     @property
     def ejected(self) -> bool:
-        """Whether the origin keeps failing. When its time is over, one exchange at a time tries whether it does."""
-        if self._failures < self._eject_after:
-            return False
-        return monotonic() < self._ejected_until or self._trials > 0
+        """Whether the origin keeps failing before it answers."""
+        return self._reach.failures > 0 and self._reach.passed_over(monotonic())
+
+    @property
+    def erring(self) -> bool:
+        """Whether it answers, and keeps doing so badly: nothing to be passed over for where it is the only one."""
+        return self._answers.failures > 0 and self._answers.passed_over(monotonic())
 
     async def exchange(
         self, head: bytes, body: bytes, deadline: float, without_body: bool = False, rest: Upload | None = None
@@ -83,8 +82,7 @@ class Pool:
         where the connection was a reused one and no byte had come back. With a `rest`, which nobody could send twice,
         a new one is taken at once. Raises UpstreamFailed."""
         self.sent += 1
-        trial = self._failures >= self._eject_after
-        self._trials += trial
+        reaching, answering = self._reach.begin(), self._answers.begin()
         try:
             if rest is None:
                 response = await self._exchange(head, body, deadline, without_body)
@@ -97,23 +95,24 @@ class Pool:
                 self._failed(monotonic(), failure)
             raise
         finally:
-            self._trials -= trial
-        if self._failures:
-            self._failures = 0
-            self._ejected_until = 0.0
+            self._reach.end(reaching)
+            self._answers.end(answering)
+        if self._reach.failures:
+            self._reach.recover()
+        if response.status >= 500:
+            self._answered_badly()
         return response
 
     def _failed(self, now: float, failure: UpstreamFailed) -> None:
         if now >= self._quiet_until:
             self._quiet_until = now + QUIET
             logger.warning("%s has failed: %s: %s", self.authority, failure.code, failure)
-        if now < self._ejected_until:
-            return  # it was asked before it was ejected, or because there was no other
-        self._failures += 1
-        if self._failures >= self._eject_after:
-            pause = min(EJECTED_FIRST * 2.0 ** min(self._failures - self._eject_after, 16), EJECTED_MOST)
-            self._ejected_until = now + pause
+        if pause := self._reach.fail(now):
             logger.warning("%s keeps failing: passed over for %g s", self.authority, pause)
+
+    def _answered_badly(self) -> None:
+        if pause := self._answers.fail(monotonic()):
+            logger.warning("%s keeps answering badly: others, if any, are asked for %g s", self.authority, pause)
 
     async def _exchange(self, head: bytes, body: bytes, deadline: float, without_body: bool) -> Response:
         connection = self._take_idle()
@@ -193,6 +192,16 @@ class Pool:
     def release(self, connection: Connection) -> None:
         connection.idle_until = monotonic() + connection.idle_seconds
         self._idle.append(connection)
+
+    def answered(self, status: int) -> None:
+        """An answer came whole."""
+        if self._answers.failures and status < 500:
+            self._answers.recover()
+
+    def broke_off(self, status: int) -> None:
+        """An answer ended before it was whole; one of 5xx was counted with its head."""
+        if status < 500:
+            self._answered_badly()
 
     def lost(self, connection: Connection) -> None:
         self._open.discard(connection)

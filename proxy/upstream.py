@@ -92,12 +92,12 @@ class Upstreams:
         return lineup.pools
 
     def _by_load(self, lane: str, origins: tuple[Origin, ...]) -> Sequence[Pool]:
-        """The pools in the order in which they are asked: those that keep failing last, however idle they are, and of
-        those that are as busy the one first that was asked longest ago."""
+        """The pools in the order in which they are asked: those that keep failing last, however idle they are, before
+        them those that keep answering badly, and of those that are as busy the one first that was asked longest ago."""
         pools = self._lineup(lane, origins)
         if len(pools) == 1:
             return pools
-        return sorted(pools, key=lambda pool: (self._passed_over(pool), pool.under_way, pool.turn))
+        return sorted(pools, key=lambda pool: (self._passed_over(pool), pool.erring, pool.under_way, pool.turn))
 
     def _passed_over(self, pool: Pool) -> bool:
         return pool.ejected or (bool(self.unwell) and pool.origin in self.unwell)
@@ -110,8 +110,10 @@ class Upstreams:
         return True
 
     def passed_over(self) -> set[Origin]:
-        """The origins that are unwell by their probes, or keep failing in any lane."""
-        return self.unwell | {origin for (_, origin), pool in self._pools.items() if pool.ejected}
+        """The origins that are unwell by their probes, keep failing in any lane, or answer badly beside others."""
+        several = [lineup.pools for lineup in self._lineups.values() if len(lineup.pools) > 1]
+        erring = {pool.origin for pools in several for pool in pools if pool.erring}
+        return self.unwell | erring | {origin for (_, origin), pool in self._pools.items() if pool.ejected}
 
     def retain(self, origins: Iterable[Origin]) -> None:
         """Close the idle connections of pools to other origins, and forget those pools once they are empty."""

@@ -308,16 +308,16 @@ def test_an_exchange_ends_within_a_quarter_of_a_second_of_its_deadline(backgroun
     """By the same loop's timers, whose order a busy machine does not change."""
 
     async def scene(pool: Pool) -> None:
-        deadline = pool.loop.time() + 0.4
-        under_way: list[int] = []
-        for late in (-0.1, 0.25):
-            pool.loop.call_later(0.4 + late, lambda: under_way.append(pool.under_way))
-        response = await asyncio.gather(pool.exchange(HEAD, b"hi", deadline), return_exceptions=True)
-        await asyncio.gather(
-            *(one.read_all(9) for one in response if isinstance(one, Response)), return_exceptions=True
-        )
-        await asyncio.sleep(0.3)
-        assert under_way == [1, 0]
+        deadlines = [pool.loop.time() + 0.3 + 0.1 * number for number in range(6)]
+        left, looked_at = list[int](), asyncio.Event()
+        pool.loop.call_at(deadlines[-1] + 0.26, looked_at.set)
+        for deadline in deadlines:
+            pool.loop.call_at(deadline + 0.25, lambda: left.append(pool.under_way))
+        crowd = [pool.exchange(HEAD, b"hi", deadline) for deadline in deadlines]
+        begun = await asyncio.gather(*crowd, return_exceptions=True)
+        await asyncio.gather(*(one.read_all(9) for one in begun if isinstance(one, Response)), return_exceptions=True)
+        await looked_at.wait()
+        assert all(count <= most for count, most in zip(left, (5, 4, 3, 2, 1, 0), strict=True)), left
 
     with Scripted(background, script) as upstream:
         _run(upstream.origin, scene)

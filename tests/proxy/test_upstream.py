@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 
 import pytest
 import uvloop
 
 from proxy.errors import UpstreamClosed, UpstreamRefused
+from proxy.pool import ERRING_AFTER
 from proxy.snapshot import Origin
 from proxy.upstream import IDLE_EXPIRY, Upstreams
 from tests.proxy.exchanges import HEAD, OK, STEADY, ask
-from tests.servers import HANG, READ, RESET, Background, Scripted, refusing
+from tests.servers import HANG, READ, RESET, Background, Script, Scripted, refusing, whole
 from tests.wire import PATIENCE
 
 
@@ -122,6 +124,76 @@ def test_the_last_origin_is_asked_even_when_it_keeps_failing(background: Backgro
         assert upstreams.pool("champion", gone).sent == 5
 
     with refusing() as gone, refusing() as gone_too:
+        _upstreams(scene)
+
+
+BAD: dict[str, Script] = {
+    "answers with errors": [READ, whole(b"no", 500)] * 50,
+    "answers that it is overloaded": [READ, whole(b"no", 503)] * 50,
+    "breaks its answers off": [READ, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"],
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_an_origin_that_answers_badly_beside_others_draws_no_traffic(background: Background, what: str) -> None:
+    """It may do so in a millisecond: as the least busy one, it would be asked more often than all that are well."""
+
+    async def scene(upstreams: Upstreams) -> None:
+        for _ in range(60):
+            with suppress(UpstreamClosed):
+                await _send(upstreams, bad.origin, good.origin)
+        assert ERRING_AFTER <= upstreams.pool("champion", bad.origin).sent < 15
+        assert upstreams.passed_over() == {bad.origin}
+
+    with Scripted(background, BAD[what]) as bad, Scripted(background, STEADY) as good:
+        _upstreams(scene)
+
+
+def test_where_all_answer_with_errors_none_is_passed_over_for_it(background: Background) -> None:
+    async def scene(upstreams: Upstreams) -> None:
+        for _ in range(20):
+            await _send(upstreams, one.origin, other.origin)
+        assert [upstreams.pool("champion", server.origin).sent for server in (one, other)] == [10, 10]
+
+    errors = BAD["answers with errors"]
+    with Scripted(background, errors) as one, Scripted(background, errors) as other:
+        _upstreams(scene)
+
+
+def test_an_origin_alone_is_well_whatever_it_answers(background: Background) -> None:
+    """Its copies are sent, and each failure is counted as what it is."""
+
+    async def scene(upstreams: Upstreams) -> None:
+        for _ in range(20):
+            await _send(upstreams, alone.origin)
+        assert not upstreams.none_is_well("champion", (alone.origin,))
+        assert upstreams.passed_over() == set()
+
+    with Scripted(background, BAD["answers with errors"]) as alone:
+        _upstreams(scene)
+
+
+def test_errors_with_good_answers_between_them_say_nothing_of_an_origin(background: Background) -> None:
+    async def scene(upstreams: Upstreams) -> None:
+        for _ in range(40):
+            await _send(upstreams, mixed.origin, good.origin)
+        assert upstreams.pool("champion", mixed.origin).sent == 20
+
+    error: Script = [READ, whole(b"no", 500)]
+    answers: Script = [*[*error] * (ERRING_AFTER - 1), READ, OK]
+    with Scripted(background, [*answers] * 10) as mixed, Scripted(background, STEADY) as good:
+        _upstreams(scene)
+
+
+def test_answers_that_nobody_wanted_to_the_end_say_nothing_of_an_origin(background: Background) -> None:
+    async def scene(upstreams: Upstreams) -> None:
+        pool = upstreams.pool("champion", slow.origin)
+        for _ in range(2 * ERRING_AFTER):
+            response = await pool.exchange(HEAD, b"hi", pool.loop.time() + PATIENCE)
+            response.discard()
+        assert not pool.erring
+
+    with Scripted(background, [READ, b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nhalf", HANG]) as slow:
         _upstreams(scene)
 
 
