@@ -1,7 +1,8 @@
 """Requests that nobody thought of, sent to a real control port: `python -m loadtests.fuzz --seconds 600`.
 
 schemathesis makes them from the OpenAPI document, lawful ones and others, and holds every answer against it: no server
-error, no status, header or body that the document does not tell of.
+error, no status, header or body that the document does not tell of. It comes to the workers' door as a worker, and to
+all doors as an admin, while a rollout is under way; then come pushes as no worker ever made them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
@@ -20,10 +22,19 @@ import typer
 
 from gates.adapters.modelserver import free_port
 from gates.adapters.tokens import hash_of, make
+from loadtests.pushes import bring
 
 MODEL = "fraud_detector"
-ENDLESS = ("/api/stream", "/link/snapshot")
-"""They answer when there is something new."""
+ENDLESS = "/api/stream"
+"""It answers as long as anybody listens."""
+WORKERS_DOOR = ("--include-path-regex", "^/link/")
+CONTROL = """\
+from gates.api import workers
+from gates.cli import main
+workers.POLL_SECONDS = 0.2
+main()
+"""
+"""A control plane whose long polls are short."""
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -36,30 +47,43 @@ CHECKS = (
 
 
 def fuzz(seconds: int, folder: Path, examples: int = 100, roles: bool = True) -> int:
-    """Fuzz a control plane that is started for it; returns schemathesis's exit status, 0 where nothing was found.
+    """Fuzz a control plane that is started for it; returns 0 where nothing was found.
 
-    With `roles` it asks for tokens, and is shown an admin's."""
-    port, token = free_port(), make()
+    With `roles` it asks for tokens, and is shown a worker's and an admin's."""
+    port = free_port()
+    tokens = {role: make() if roles else "" for role in ("service_account", "admin")}
     config = folder / "penstock.yaml"
-    config.write_text(json.dumps(_configuration(folder, port, token if roles else "")))
+    config.write_text(json.dumps(_configuration(folder, port, tokens)))
     with (folder / "control.log").open("wb") as log:
-        command = [sys.executable, "-m", "gates", "control", "--config", str(config)]
+        command = [sys.executable, "-c", CONTROL, "control", "--config", str(config)]
         control = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait(f"http://127.0.0.1:{port}/-/ready", control)
-        status = subprocess.run(_schemathesis(port, token if roles else "", seconds, examples), cwd=folder).returncode
+        found = _visit(port, tokens, seconds, examples, folder)
     finally:
         control.terminate()
         control.wait(60)
     if "Traceback" in (said := (folder / "control.log").read_text(errors="replace")):
         print(said[-8000:], file=sys.stderr)
         return 1
-    return status
+    return found
 
 
-def _configuration(folder: Path, port: int, token: str) -> dict[str, object]:
-    section = {"servers": {"40": ["http://127.0.0.1:1"], "42": ["http://127.0.0.1:2"]}, "champion": "40"}
-    bearers = [{"name": "admin", "role": "admin", "hash": hash_of(token)}] if token else []
+def _visit(port: int, tokens: Mapping[str, str], seconds: int, examples: int, folder: Path) -> int:
+    """A third of the time for the workers' door, an eighth for pushes, the rest for all doors."""
+    door, pushes = seconds // 3, seconds // 8
+    worker = _schemathesis(port, tokens["service_account"], door, examples)
+    admin = _schemathesis(port, tokens["admin"], seconds - door - pushes, examples)
+    found = subprocess.run([*worker, *WORKERS_DOOR], cwd=folder).returncode
+    wrong = bring(f"http://127.0.0.1:{port}", tokens["service_account"], pushes)
+    print("\n".join(wrong[:20]))
+    return found or bool(wrong) or subprocess.run([*admin, "--exclude-path", ENDLESS], cwd=folder).returncode
+
+
+def _configuration(folder: Path, port: int, tokens: Mapping[str, str]) -> dict[str, object]:
+    servers = {"40": ["http://127.0.0.1:1"], "42": ["http://127.0.0.1:2"]}
+    section = {"servers": servers, "champion": "40", "candidate": "42"}
+    bearers = [{"name": role, "role": role, "hash": hash_of(token)} for role, token in tokens.items() if token]
     return {
         "control": f"127.0.0.1:{port}",
         "store": f"sqlite:///{folder}/penstock.db",
@@ -72,8 +96,6 @@ def _schemathesis(port: int, token: str, seconds: int, examples: int) -> list[st
     command = [str(Path(sys.executable).with_name("st")), "run", f"http://127.0.0.1:{port}/api/openapi.json"]
     command += ["--max-time", str(seconds), "--max-examples", str(examples), "--continue-on-failure"]
     command += ["--checks", ",".join(CHECKS), "--request-timeout", "20", "--no-color", "--warnings", "off"]
-    for path in ENDLESS:
-        command += ["--exclude-path", path]
     return [*command, *(["--header", f"Authorization: Bearer {token}"] if token else [])]
 
 

@@ -14,6 +14,8 @@ from proxy.push import decode_push
 
 POLL_SECONDS = 20.0
 MAX_PUSH = 16 * 1024 * 1024
+MAX_NUMBER = 2**63 - 1
+"""What no store can keep would end the control loop, again and again."""
 
 
 class Poll(msgspec.Struct):
@@ -47,5 +49,7 @@ class Workers:
             raise Refusal(422, "bad_push", str(error)) from None
         if "\0" in push.worker:
             raise Refusal(422, "bad_push", "the worker's name holds a NUL")
+        if not all(0 <= number <= MAX_NUMBER for number in (push.sequence, *(each.epoch for each in push.samples))):
+            raise Refusal(422, "bad_push", "a sequence or an epoch that no worker comes to")
         self._controller.push(push)
         return Response(status_code=204)

@@ -12,4 +12,4 @@ from loadtests.fuzz import fuzz
 def test_nothing_is_answered_that_the_document_does_not_tell_of(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert fuzz(12, tmp_path, examples=3) == 0, capfd.readouterr().out
+    assert fuzz(24, tmp_path, examples=3) == 0, capfd.readouterr().out

@@ -330,6 +330,9 @@ class TestLink:
             b"",
             b"{}",
             b'{"worker": "w\\u0000", "sequence": 1, "samples": []}',
+            b'{"worker": "w", "sequence": 9223372036854775808, "samples": []}',
+            b'{"worker": "w", "sequence": -1, "samples": []}',
+            b'{"worker": "w", "sequence": 1, "samples": [{"model": "m", "epoch": 9223372036854775808, "window": {}}]}',
             b'{"worker": "w", "sequence": 1, "samples": [{"model": "m", "epoch": 1, "window": {"fallbacks": -1}}]}',
             b'{"worker": "w", "sequence": 1, "samples": [{"model": "m", "epoch": 1, "window":'
             b' {"candidate": {"errors": {"a": 1}}}}]}',
