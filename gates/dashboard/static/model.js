@@ -78,7 +78,7 @@ export class ModelView {
   #wait(unresolved) {
     fill(this.#head, unresolved, () => [h("h1", {}, this.#model), h("div", { class: "row" }, noRoute())]);
     fill(this.#stand, unresolved, (waiting) => waiting.map(({ alias }) =>
-      h("p", { class: "note" }, `Which version ${alias} is has not been told yet; this page goes on once it is.`)));
+      h("p", { class: "note" }, `Waits for the registry to tell which version ${alias} is; this page goes on by itself.`)));
   }
 
   #showRollout(there) {

@@ -57,7 +57,7 @@ function card({ model, champion, candidate, phase, percent, rollout }) {
 function cardOfUnrouted({ model, alias }) {
   return h("li", { class: "card model" },
     h("div", { class: "row" }, h("h2", {}, h("a", { href: `#${encodeURIComponent(model)}` }, model)), noRoute()),
-    h("p", { class: "note" }, `which version ${alias} is has not been told yet`),
+    h("p", { class: "note" }, `waits for the registry to tell which version ${alias} is`),
   );
 }
 
