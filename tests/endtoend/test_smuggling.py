@@ -165,6 +165,8 @@ def test_a_target_is_no_way_to_another_server(port: int, origin: Recorder, targe
     [
         b"GET /unlawful HTTP/1.1\r\n\r\n",
         b"GET /unlawful HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        b"GET /unlawful HTTP/1.1\r\nhost: a b/../c\r\n\r\n",
+        b"GET /unlawful HTTP/1.1\r\nhost: evil@x, y\r\n\r\n",
         b"GET /unlawful HTTP/1.1\r\nhost: a\r\nx: 1\r\n 2\r\n\r\n",
         b"GET /unlawful HTTP/1.1\r\nhost: a\r\nx y: 1\r\n\r\n",
         b"GET /unlawful HTTP/1.1\nhost: a\n\n",
