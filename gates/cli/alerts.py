@@ -34,7 +34,7 @@ def send_test(
     if json:
         print_json(deliveries)
     for delivery in () if json else deliveries:
-        print(f"{delivery.channel}: {delivery.error or 'taken'}")
+        print(delivery.error or f"{delivery.channel}: taken")  # an error names its channel
     if not deliveries:
         raise Failure(f"no channel is told of {urgency} alerts: name some under alerts.{urgency}", Exit.CONFIGURATION)
     if any(delivery.error for delivery in deliveries):

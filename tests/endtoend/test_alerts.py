@@ -1,10 +1,14 @@
-"""Alerts of a whole `penstock serve` whose control plane dies: each one comes, and none comes twice."""
+"""Alerts of whole processes: a rollback calls somebody, and a control plane that dies loses and repeats none."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from tests.endtoend import controlplane
+from tests.endtoend.controlplane import CountingWorker, control_plane
 from tests.endtoend.penstock import MODEL, Penstock, configuration, kill
+from tests.mailbox import Mailbox, text_of
 from tests.servers import Background, ModelServer, eventually, predicting
 from tests.webhook import Webhook
 
@@ -39,6 +43,24 @@ def test_a_control_plane_that_dies_neither_loses_an_alert_nor_repeats_one(
             eventually(lambda: f"{MODEL}: started" in titles(webhook))
             assert titles(webhook).count(f"{MODEL}: started") == 1, "the one before was told by the first"
             assert titles(webhook).count(f"{MODEL}: rolled back") == 1
+
+
+def test_a_gates_rollback_calls_somebody_by_mail(tmp_path: Path) -> None:
+    with Mailbox() as mailbox:
+        config = controlplane.configuration(tmp_path, f"sqlite:///{tmp_path}/penstock.db")
+        alerts = {"channels": {"mail": {"env": "MAIL_URL"}}, "critical": ["mail"]}
+        config.write_text(json.dumps({**json.loads(config.read_text()), "alerts": alerts}))
+        with control_plane(config, tmp_path / "log", MAIL_URL=mailbox.url) as control:
+            control.until_acting()
+            worker = CountingWorker()
+            worker.poll(control)
+            worker.traffic(60, failures=60)
+            worker.push(control)
+            eventually(lambda: mailbox.mails)
+    (mail,) = mailbox.mails
+    assert mail["subject"] == f"{controlplane.MODEL}: rolled back"
+    assert "gate errors: " in text_of(mail)
+    assert text_of(mail).rstrip().endswith("(by controller)")
 
 
 def titles(webhook: Webhook) -> list[str]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller as MailServer
 from apprise.plugins.custom_json import NotifyJSON
 
 from gates.adapters.notify import AppriseNotifier
 from gates.alerts import Alert, Urgency
 from gates.ports import NotifyError, Unusable
 from gates.settings.alerts import AlertSettings, ChannelSettings
+from tests.mailbox import Mailbox, text_of
 from tests.webhook import Webhook
 
 ALERT = Alert("rolled_back", "fraud_detector", Urgency.CRITICAL, "fraud_detector: rolled back", "gate agreement: 71 %")
@@ -60,49 +57,23 @@ def test_a_plugin_that_breaks_is_told_and_tells_no_secret(webhook: Webhook, monk
     assert "hunter2" not in str(caught.value)
 
 
-class Inbox:
-    def __init__(self) -> None:
-        self.mails: list[bytes] = []
-
-    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        self.mails.append(envelope.content)
-        return "250 OK"
-
-
-@contextmanager
-def mail_server() -> Iterator[tuple[Inbox, str]]:
-    """Its inbox, and the URL of a channel to it."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    inbox = Inbox()
-    server = MailServer(inbox, hostname="127.0.0.1", port=port)
-    server.start()
-    try:
-        yield inbox, f"mailto://127.0.0.1:{port}/?from=penstock@models.example&to=oncall@models.example"
-    finally:
-        server.stop()
-
-
-def mailed(alert: Alert) -> str:
-    """The text of the mail, which is all that is in it: no client takes it for markup."""
-    with mail_server() as (inbox, url):
-        notifier(mail=url).send("mail", alert)
-    mail = message_from_bytes(inbox.mails[0], policy=policy.default)
-    assert mail["subject"] == alert.title
-    assert "oncall@models.example" in mail["to"]
-    assert mail.get_content_type() == "text/plain"
-    content: str = mail.get_content()
-    return content.replace("\r\n", "\n")
+def mailed(alert: Alert) -> EmailMessage:
+    with Mailbox() as mailbox:
+        notifier(mail=mailbox.url).send("mail", alert)
+    (mail,) = mailbox.mails
+    return mail
 
 
 def test_a_mail_server_gets_a_mail() -> None:
-    assert ALERT.text in mailed(ALERT)
+    mail = mailed(ALERT)
+    assert (mail["subject"], mail["to"]) == (ALERT.title, "oncall@models.example")
+    assert ALERT.text in text_of(mail)
 
 
 def test_what_a_person_wrote_is_no_markup_of_a_mail() -> None:
     """A reason is anybody's who may roll back: it brings no link, and keeps its lines."""
     text = "<a href='http://evil.example'>log in</a>\nsecond line"
-    assert text in mailed(replace(ALERT, text=text))
+    assert text in text_of(mailed(replace(ALERT, text=text)))
 
 
 def test_a_url_may_stand_in_the_environment_or_in_a_file(webhook: Webhook, tmp_path: Path) -> None:
