@@ -8,13 +8,24 @@ import pytest
 from rich.cells import cell_len
 
 from gates import terminal
+from gates.dashboard.files import load
 from gates.status import ConfigurationStatus, ControlStatus, RegistryStatus, UnresolvedStatus
-from gates.terminal.troubles import WIDEST
+from gates.terminal.troubles import WIDEST, troubles
 from tests.gates.test_terminal import STATUS, text
 
 SOUND = ConfigurationStatus("0123456789ab", 0.0)
 WELL = replace(STATUS, registry=RegistryStatus(0, ""), configuration=SOUND)
 PROBLEMS = "penstock.yaml:3: listen: expected HOST:PORT\npenstock.yaml:9: models.fraud: no champion"
+
+WORST = ControlStatus(
+    17,
+    (),
+    {},
+    "disk full " * 20,
+    RegistryStatus(3, "away"),
+    ConfigurationStatus("", 0.0, PROBLEMS, ("tls",)),
+    (UnresolvedStatus("m", "@champion", False, ""), UnresolvedStatus("n", "@challenger", True, "")),
+)
 
 
 def told(status: ControlStatus) -> str:
@@ -68,19 +79,17 @@ def test_a_model_that_serves_and_waits_for_its_candidate_is_told() -> None:
 
 
 def test_all_troubles_are_told_at_once_and_none_is_wider_than_the_terminal() -> None:
-    worst = ControlStatus(
-        17,
-        (),
-        {},
-        "disk full " * 20,
-        RegistryStatus(3, "away"),
-        ConfigurationStatus("", 0.0, PROBLEMS, ("tls",)),
-        (UnresolvedStatus("m", "@champion", False, ""),),
-    )
     for words in ("the store fails", "the registry fails", "is not in force", "a new start: tls", "no route"):
-        assert words in told(worst)
+        assert words in told(WORST)
     for width in (40, 80, 200):
-        assert max(map(cell_len, text(terminal.overview(worst), width).splitlines())) <= min(width, WIDEST)
+        assert max(map(cell_len, text(terminal.overview(WORST), width).splitlines())) <= min(width, WIDEST)
+
+
+def test_the_dashboard_says_the_same_of_each() -> None:
+    page = load("troubles.js").content.decode().lower()
+    found = list(troubles(WORST))
+    assert len(found) == 6
+    assert [trouble for trouble in found if trouble.means.lower() not in page] == []
 
 
 def test_words_from_elsewhere_cannot_steer_the_terminal() -> None:
