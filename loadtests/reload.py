@@ -105,15 +105,15 @@ def mounted(folder: Path) -> tuple[Path, Publish]:
 
 
 class Configuration:
-    """Of one model, whose champion is all that changes."""
+    """Of one model, and what changes of it."""
 
     def __init__(self, state: Path, ports: dict[str, int]) -> None:
         self.listen, self.control = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         self._store = f"sqlite:///{state}/penstock.db"
         self._servers = {version: [f"http://127.0.0.1:{port}"] for version, port in ports.items()}
 
-    def text(self, champion: str) -> str:
-        models = {"m": {"servers": self._servers, "champion": champion}}
+    def text(self, champion: str, **changes: object) -> str:
+        models = {"m": {"servers": self._servers, "champion": champion, **changes}}
         return json.dumps({"listen": self.listen, "control": self.control, "store": self._store, "models": models})
 
 
@@ -126,11 +126,11 @@ async def measure(way: str, changes: int, folder: Path) -> Result:
     config.mkdir(parents=True)
     state.mkdir()
     file, publish = WAYS[way](config)
-    async with _servers() as ports:
+    async with servers() as ports:
         configuration = Configuration(state, ports)
         publish(configuration.text(VERSIONS[0]))
-        async with _penstock(file, folder / "log", configuration.control), _clients(configuration.listen) as seen:
-            await _reached(seen, VERSIONS[0])
+        async with penstock(file, folder / "log", configuration.control), clients(configuration.listen) as seen:
+            await reached(seen, VERSIONS[0])
             times = [await _change(seen, publish, configuration, VERSIONS[(turn + 1) % 2]) for turn in range(changes)]
     return Result(changes, seen.requests, tuple(seen.failed), tuple(seen.mixed), tuple(times))
 
@@ -139,18 +139,18 @@ async def _change(seen: Seen, publish: Publish, configuration: Configuration, ve
     text = configuration.text(version)
     began = perf_counter()
     publish(text)
-    await _reached(seen, version)
+    await reached(seen, version)
     return 1000 * (max(seen.turned.values()) - began)
 
 
-async def _reached(seen: Seen, version: str) -> None:
+async def reached(seen: Seen, version: str) -> None:
     async with asyncio.timeout(GIVE_UP_SECONDS):
         while len(seen.newest) < CLIENTS or set(seen.newest.values()) != {version}:  # noqa: ASYNC110 - as sleep goes
             await asyncio.sleep(0.002)
 
 
 @asynccontextmanager
-async def _servers() -> AsyncIterator[dict[str, int]]:
+async def servers() -> AsyncIterator[dict[str, int]]:
     servers = {version: await asyncio.start_server(_serving(version), "127.0.0.1", 0) for version in VERSIONS}
     try:
         yield {version: server.sockets[0].getsockname()[1] for version, server in servers.items()}
@@ -176,7 +176,7 @@ def _serving(version: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWrit
 
 
 @asynccontextmanager
-async def _penstock(file: Path, log: Path, control: str) -> AsyncIterator[None]:
+async def penstock(file: Path, log: Path, control: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Up when each of its workers routes."""
     command = [sys.executable, "-m", "gates", "serve", "--config", str(file), "--workers", str(WORKERS)]
     with log.open("wb") as out:
@@ -185,7 +185,7 @@ async def _penstock(file: Path, log: Path, control: str) -> AsyncIterator[None]:
         async with asyncio.timeout(60), httpx2.AsyncClient(trust_env=False) as client:
             while not await _routing(client, f"http://{control}/api/status"):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
-        yield
+        yield process
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
@@ -201,7 +201,7 @@ async def _routing(client: httpx2.AsyncClient, url: str) -> bool:
 
 
 @asynccontextmanager
-async def _clients(listen: str) -> AsyncIterator[Seen]:
+async def clients(listen: str) -> AsyncIterator[Seen]:
     seen, stop = Seen(), asyncio.Event()
     tasks = [asyncio.create_task(_client(number, listen, seen, stop)) for number in range(CLIENTS)]
     try:
