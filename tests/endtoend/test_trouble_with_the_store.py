@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.endtoend.controlplane import MODEL, ControlPlane, CountingWorker, configuration, control_plane, trail
+from tests.gates.cli.calling import called
 from tests.postgres import Postgres
 from tests.servers import eventually
 
@@ -69,7 +70,8 @@ def rolled_back_meanwhile(control: ControlPlane, url: str, trouble: Callable[[],
         assert worker.push(control)
         eventually(lambda: worker.poll(control) and worker.route is not None and worker.route.candidate is None)
         assert control.phase() == "rolled_back"
-        assert control.client.get("/api/status").json()["store_trouble"]
+        shown = called("status", "--control", str(control.client.base_url), cwd=Path.cwd()).stdout
+        assert shown.startswith("✘ the store fails: "), "whoever is on call reads it first"
     eventually(lambda: control.acting)
     rows = eventually(lambda: trail(url)[len(before) :])
     assert [(link.row.event, link.row.by) for link in rows] == [("roll_back", "controller")]
