@@ -96,6 +96,7 @@ def test_copies_to_a_candidate_that_is_unwell_by_its_probes_are_dropped(scene: S
         scene.worker.adopt(scene.route)
         eventually(lambda: passed_over(scene.port, "42") == 1)
         assert scene.post().status == 200
+        settled(scene, 1)
         assert dropped(scene) == {"ejected": 1}
         assert not sick.copies()
         scene.worker.adopt(replace(scene.route, health=None))

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.comparison import Comparison
+from proxy.tally import LANES
 from proxy.window import Window, decode_window, encode_window, merge, merge_all
 from tests.strategies import windows
 
@@ -44,3 +46,13 @@ def test_the_order_of_windows_never_matters(drawn: list[Window], shuffling: Rand
 @given(windows())
 def test_the_codec_gives_back_the_window(window: Window) -> None:
     assert decode_window(encode_window(window)) == window
+
+
+@given(windows())
+def test_a_window_from_before_clients_that_left_were_counted_is_read_as_one_without_any(window: Window) -> None:
+    document = msgspec.json.decode(encode_window(window))
+    for lane in LANES:
+        del document[lane]["abandoned"]
+    read = decode_window(msgspec.json.encode(document))
+    assert [read.lane(lane).abandoned.total for lane in LANES] == [0] * len(LANES)
+    assert [read.lane(lane).latency for lane in LANES] == [window.lane(lane).latency for lane in LANES]
