@@ -171,12 +171,13 @@ def _message_difference(a: object, b: object, walk: Walk) -> str:
 def _embeddings(a: Sequence[object], b: Sequence[object], walk: Walk) -> Comparison:
     """Vectors that agree number by number need no neighbours. Others need the champion's to be sound; where only the
     candidate's are not, it has failed."""
+    walk.masks = False  # what is gone from vectors is looked for at once
     first, disagreed = walk.rows(a, b)
     if not first:
         return Comparison(rows=len(a), largest_gap=walk.largest)
     left, right = vectors_of(a), vectors_of(b)
     sound = not flaw_of(left)
-    flaw = "new_nan" if walk.new_nan else flaw_of(right) if sound else ""
+    flaw = flaw_of(right) if sound else ""
     if flaw:
         failure = "changed_shape" if flaw == "shape" else flaw
         return Comparison(flaw, rows=len(a), rows_disagreed=disagreed, row=walk.row, candidate_failure=failure)

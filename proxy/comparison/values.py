@@ -24,17 +24,19 @@ class Walk:
     """A walk through two values under one spec. It remembers the largest gap between two numbers, the first row that
     differs, and whether the candidate has no value in a row where the champion has one.
 
-    `relative` is the relative tolerance."""
+    `relative` is the relative tolerance. `masks` tells whether that a value is gone comes before whatever else differs
+    in its row; but for fields (`json`), where null is a value."""
 
     spec: AgreementSpec
     relative: float
     largest: float = 0.0
     row: int = 0
     new_nan: bool = False
+    masks: bool = True
 
     @classmethod
     def under(cls, spec: AgreementSpec, resolution: float = 0.0) -> Walk:
-        return cls(spec, relative_under(spec, resolution))
+        return cls(spec, relative_under(spec, resolution), masks=spec.kind != "json")
 
     def rows(self, champion: Sequence[object], candidate: Sequence[object]) -> tuple[str, int]:
         """The first difference, and in how many rows there is one. Both have the same number of rows."""
@@ -134,9 +136,8 @@ class Walk:
         return "label_or_probability" if _is_label_beside_probability(a, b) else "label"
 
     def named(self, a: object, b: object, finding: str) -> str:
-        """A row's finding. That a value is gone comes before whatever else differs; but for fields (`json`), where
-        null is one."""
-        if self.spec.kind == "json":
+        """A row's finding, under the mask of what is gone from it."""
+        if not self.masks:
             return finding
         if finding == "new_nan" or (isinstance(b, _HOLDERS) and goes_missing(a, b)):
             self.new_nan = True

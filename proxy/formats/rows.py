@@ -50,7 +50,9 @@ def transposed(columns: Mapping[str, object]) -> Sequence[object]:
 def unwrapped(rows: list[object]) -> list[object]:
     """`[1]`, `{"0": 1}` and `{"column": 1}` are one column of one row: three spellings of the same prediction. Where
     any row has more columns than one, all keep theirs, and the names of them."""
-    first = next((row for row in rows if row is not None), None)
+    first = rows[0] if rows else None
+    if first is None:
+        first = next((row for row in rows if row is not None), None)
     if isinstance(first, list | dict) and len(first) == 1 and not any(map(_has_columns, rows)):
         return [_unwrapped(row) for row in rows]
     return rows

@@ -146,7 +146,7 @@ def _strings(raw: bytes) -> Iterator[str]:
 
 
 def _reshaped(values: list[object], shape: list[int]) -> list[object] | object:
-    if any(size < 0 for size in shape) or len(shape) > 32 or math.prod(shape) != len(values):
+    if min(shape, default=0) < 0 or len(shape) > 32 or math.prod(shape) != len(values):
         raise Unreadable("malformed_tensors")
     if not shape:
         return values[0]
