@@ -43,6 +43,9 @@ def conditions(status: ControlStatus, registry_trouble: str) -> Conditions:
         found["store_gone", ""] = status.store_trouble
     if registry_trouble:
         found["registry_gone", ""] = registry_trouble
+    for one in status.unresolved:
+        if not one.routed:
+            found["no_route", one.model] = f"It waits for {one.alias}: {one.reason or 'the registry was not asked yet'}"
     for model in status.models:
         if model.rollout is not None and model.candidate:
             found |= {(name, model.model): text for name, text in _of_rollout(model.rollout)}

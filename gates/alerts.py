@@ -78,6 +78,7 @@ RULES: dict[str, tuple[str, Urgency, str]] = {
 CONDITIONS: dict[str, tuple[Urgency, str]] = {
     "store_gone": (Urgency.CRITICAL, "the store fails; nothing but rollbacks is decided"),
     "no_workers": (Urgency.CRITICAL, "no worker is heard of"),
+    "no_route": (Urgency.CRITICAL, "has no route, and clients get 404"),
     "registry_gone": (Urgency.WARNING, "the model registry fails"),
     "gate_failed": (Urgency.WARNING, "a gate fails, and the rollout is not ended by it"),
     "bake_waits": (Urgency.INFO, "the bake lacks nothing but reviews, outcomes or Prometheus"),

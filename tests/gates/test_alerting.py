@@ -10,10 +10,11 @@ import pytest
 
 from gates import alerting, channel
 from gates.alerting import Alerting
-from gates.alerts import Alert, Delivery, Urgency
+from gates.alerts import Alert, Delivery, Urgency, turns
 from gates.phases import Event
 from gates.settings.alerts import AlertSettings, ChannelSettings
 from gates.state import AuditRow
+from gates.status import ControlStatus, UnresolvedStatus
 from tests.control import MODEL, Desk, in_loop, settings_of
 from tests.fakes import FakeAlertLog, FakeClock, FakeNotifier
 
@@ -420,3 +421,22 @@ async def test_what_holds_for_a_while_is_told_at_both_ends() -> None:
             desk.alerting.look(alerting.conditions(desk.controller.queries.status(), ""))
         await until(lambda: len(desk.notifier.sent) == 6)
         assert {each.name for _, each in desk.notifier.sent} > {"no_workers_over", "registry_gone_over"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("MLflow is gone", "It waits for @champion: MLflow is gone"),
+        ("", "It waits for @champion: the registry was not asked yet"),
+    ],
+)
+def test_a_model_without_a_route_calls_somebody(reason: str, told: str) -> None:
+    """One that waits for its candidate's alias is served all the same."""
+    waiting = tuple(
+        UnresolvedStatus(model, "@champion", routed, reason) for model, routed in (("m", False), ("n", True))
+    )
+    status = ControlStatus(1, (), {"w": 1}, unresolved=waiting)
+    held = alerting.conditions(status, "")
+    assert held == {("no_route", "m"): told}
+    (alert,) = turns(set(), held)
+    assert (alert.urgency, alert.title) == (Urgency.CRITICAL, "m: has no route, and clients get 404")
