@@ -37,6 +37,7 @@ class Helper:
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._line: _Line | None = None
+        self._opening: asyncio.Future[None] | None = None
         self._may_start_at = 0.0
         self._waiting = 0
 
@@ -64,8 +65,9 @@ class Helper:
         self._end()
 
     async def _started(self) -> _Line | str:
-        if self._process is not None:
-            return "helper_busy"  # it is on its way
+        if self._opening is not None:
+            await self._opening
+            return self._line or "helper_lost"
         if monotonic() < self._may_start_at:
             return "helper_lost"
         self._may_start_at = monotonic() + REST
@@ -74,9 +76,16 @@ class Helper:
         except OSError as error:
             logger.warning("long answers are not compared: the process for it cannot be started: %s", error)
             return "helper_lost"
-        _, line = await self._loop.create_connection(lambda: _Line(self._loop, self._lost), sock=ours)
-        self._line = line
-        return line
+        return await self._open(ours)
+
+    async def _open(self, ours: socket.socket) -> _Line:
+        self._opening = opening = self._loop.create_future()
+        try:
+            _, self._line = await self._loop.create_connection(lambda: _Line(self._loop, self._lost), sock=ours)
+        finally:
+            self._opening = None
+            opening.set_result(None)
+        return self._line
 
     def _start(self) -> socket.socket:
         """Our end of the line to a new process. Raises OSError."""
