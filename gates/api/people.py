@@ -78,7 +78,7 @@ class Newest(msgspec.Struct):
     """How many of the newest, of those of a generation and later ones."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-    since: Annotated[int, msgspec.Meta(ge=0)] = 0
+    since: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
 
 
 _TELLS = {

@@ -74,6 +74,12 @@ class TestReading:
             for limit in ("0", "1001", "-1", "x", "1" * 30):
                 assert refusal(await client.get(f"{HERE}/events?limit={limit}")) == (422, "bad_query")
 
+    @pytest.mark.parametrize("since", [-1, 2**63])
+    @in_loop
+    async def test_a_generation_that_no_store_can_count_is_refused(self, since: int) -> None:
+        async with Desk() as desk, client_of(desk) as client:
+            assert refusal(await client.get(f"{HERE}/events?since={since}")) == (422, "bad_query")
+
     @in_loop
     async def test_who_follows_what_is_decided_has_the_store_read_no_more_than_that(self) -> None:
         """A record holds all that it was decided from: a thousand of them are megabytes."""
