@@ -44,7 +44,7 @@ class Book:
 
     async def lead(self, seconds: float) -> str:
         """Take or renew the lease to act; who holds it from now on."""
-        return await self._call(self._store.lead, seconds)
+        return await self._write(self._store.lead, seconds)
 
     async def resign(self) -> None:
         await self._call(self._store.resign)
@@ -58,7 +58,7 @@ class Book:
     async def write(self, commit: Commit) -> None:
         """Into the store first, then into memory."""
         await self.settle()
-        await self._call(self._store.commit, commit)
+        await self._write(self._store.commit, commit)
         self._took_effect(commit)
 
     def declare(self, commit: Commit) -> None:
@@ -69,7 +69,7 @@ class Book:
     async def settle(self) -> None:
         """Write what is owed, in order."""
         while self.owed:
-            await self._call(self._store.commit, self.owed[0])
+            await self._write(self._store.commit, self.owed[0])
             del self.owed[0]
 
     async def keep(self, samples: Sequence[WorkerSample], clocks: Sequence[StageClock]) -> int:
@@ -86,7 +86,7 @@ class Book:
 
     async def note(self, row: AuditRow) -> None:
         self.on_record(row)
-        await self._call(self._store.note, row)
+        await self._write(self._store.note, row)
 
     async def history(self, model: str | None, limit: int, since: int = 0) -> Sequence[AuditRow]:
         return await self._call(self._store.history, model, limit, since)
@@ -99,16 +99,21 @@ class Book:
     def close(self) -> None:
         self.calls.shutdown(wait=False)
 
+    async def _write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A call that always writes something: that others succeed is no sign of health, as a store that is full can be
+        read, and has nothing against a change of nothing."""
+        result = await self._call(function, *args, **kwargs)
+        self._note("")
+        return result
+
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            result = await self._answer(function, *args, **kwargs)
+            return await self._answer(function, *args, **kwargs)
         except StaleGeneration:
             raise
         except StoreError as error:
             self._note(str(error))
             raise
-        self._note("")
-        return result
 
     def _note(self, trouble: str) -> None:
         if trouble and trouble != self.trouble:

@@ -85,7 +85,7 @@ def test_a_port_that_others_reach_needs_tokens(tmp_path: Path, command: str) -> 
     file.write_text(f"listen: 127.0.0.1:{free_port()}\ncontrol: 0.0.0.0:{free_port()}\nmodels: {{}}\n")
     refused = penstock(command, "--config", str(file))
     assert refused.returncode == Exit.CONFIGURATION
-    assert refused.stderr.startswith(f"{file}: ")
+    assert refused.stderr.startswith(f"{file}:")
     assert "penstock token new" in refused.stderr
 
 

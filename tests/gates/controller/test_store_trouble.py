@@ -33,6 +33,20 @@ async def test_a_rollback_takes_effect_and_is_recorded_later() -> None:
 
 
 @in_loop
+async def test_a_store_that_can_be_read_is_not_well_for_that() -> None:
+    """A full one is: whoever is on call would see its trouble come and go with each look at the record."""
+    async with Desk() as desk:
+        desk.store.broken = "disk full"
+        with pytest.raises(StoreError):
+            await desk.command(Event.PAUSE)
+        desk.store.broken = ""
+        await desk.controller.queries.events(MODEL, 10)
+        assert desk.controller.queries.status().store_trouble == "disk full"
+        await desk.command(Event.PAUSE)
+        assert desk.controller.queries.status().store_trouble == ""
+
+
+@in_loop
 async def test_a_persons_rollback_needs_no_store_and_all_else_does() -> None:
     async with Desk(model_settings(), model_settings("ranker")) as desk:
         desk.store.broken = "gone"
