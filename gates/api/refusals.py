@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gates.access import RELEASE
+from gates.controller.aliases import NoRegistry
 from gates.controller.controller import UnknownModel
 from gates.controller.people import NoGo
 from gates.controller.revert import NoSuchPast, Unserved
@@ -99,6 +100,7 @@ HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     IllegalEvent: _handle_illegal,
     Unsound: _handler(422, "bad_configuration", "mend the files; the last good configuration stays in force"),
     Unroutable: _handler(422, "unroutable"),
+    NoRegistry: _handler(422, "no_registry", "name a version number, or configure a registry: mlflow"),
     StoreError: _handler(503, "store_gone", "nothing was changed; a rollback is possible, all else once it is back"),
     RegistryError: _handler(503, "registry_gone", "name a version number, or try again once the registry answers"),
 }

@@ -7,6 +7,10 @@ from gates.controller.reconcile import Versions, is_alias
 from gates.ports import Registry, RegistryError
 
 
+class NoRegistry(RegistryError):
+    """There is none to ask, now or later."""
+
+
 class Aliases:
     """`known` are those that have been resolved for good; `calls` is the thread in which the registry is used."""
 
@@ -38,7 +42,7 @@ class Aliases:
         if not is_alias(reference):
             return reference
         if self._registry is None:
-            raise RegistryError(f"{model}: {reference} is an alias, and no registry is configured")
+            raise NoRegistry(f"{model}: {reference} is an alias, and no registry is configured")
         return await in_thread(self.calls, self._registry.resolve, model, reference)
 
     def close(self) -> None:

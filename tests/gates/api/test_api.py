@@ -221,7 +221,7 @@ class TestRollouts:
             assert refusals == {
                 "40": (409, "already_champion"),
                 "99": (422, "unroutable"),
-                "@challenger": (503, "registry_gone"),
+                "@challenger": (422, "no_registry"),
                 "": (422, "bad_body"),
             }
 
