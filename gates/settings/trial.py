@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, Literal, Self, get_args
@@ -158,8 +159,9 @@ class _MeasuringGateKeys(_GateKeys):
         return self
 
     @property
+    @abstractmethod
     def _measure(self) -> Against | None:
-        raise NotImplementedError
+        """What the gate is measured against, None where that is nothing but its limit."""
 
     def _gate(self, name: str, metric: Metric, limit: float, quantile: float = 0.99) -> Gate:
         return Gate(

@@ -66,23 +66,6 @@ class TestAfterThePromotion:
 
         in_loop(tried)()
 
-    def test_where_the_version_before_has_no_server_all_stays_and_is_told(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        async def tried() -> None:
-            async with desk_of(production=[Accuracy(name="accuracy")], folder=tmp_path) as desk:
-                late = await self.promoted(desk)
-                (model,) = desk.settings.models
-                left = {version: servers for version, servers in model.servers.items() if version != "40"}
-                moved = replace(model, servers=left, champion="42", candidate=None)
-                await desk.controller.configure(replace(desk.settings, models=(moved,)))
-                await desk.controller.promotions.post(MODEL, late)
-                await look(desk)
-                assert self.serving(desk) == "42"
-                assert "should give way to 40" in caplog.text
-
-        in_loop(tried)()
-
     def test_what_the_store_could_not_take_is_done_once_it_is_back(self, tmp_path: Path) -> None:
         """No label may come any more: a version that proved to be the worse serves until somebody looks."""
 
@@ -99,7 +82,7 @@ class TestAfterThePromotion:
 
         in_loop(tried)()
 
-    def test_what_has_no_server_is_tried_again_and_told_once(
+    def test_where_the_version_before_has_no_server_all_stays_and_is_told_once(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def tried() -> None:
@@ -112,6 +95,7 @@ class TestAfterThePromotion:
                 await desk.controller.promotions.post(MODEL, late)
                 for _ in range(3):
                     await look(desk)
+                assert self.serving(desk) == "42"
                 assert caplog.text.count("should give way to 40") == 1
                 again = replace(moved, servers=model.servers)
                 await desk.controller.configure(replace(desk.settings, models=(again,)))
