@@ -27,8 +27,10 @@ QUEUE = 200
 """Alerts of one kind on their way, critical, late or other; what comes beyond them is given up and counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Letter:
+    """One of its own, however like another one; while it waits, it may be added to."""
+
     alert: Alert
     done: Callable[[str], None]
 
@@ -67,6 +69,8 @@ class Channel:
         else:
             self._held_back = 0
             self._times.append(self._clock.monotonic())
+            if letter.critical:
+                self._go_before(letter.alert)
             queue.append(letter)
             self._go_on()
 
@@ -93,6 +97,12 @@ class Channel:
             letter, task = self._late.pop(topic)
             task.cancel()
             letter.done("overtaken")
+
+    def _go_before(self, urgent: Alert) -> None:
+        """Older word of the same model goes after it, and says so: a step that was climbed before the rollback."""
+        for letter in self._waiting:
+            if letter.alert.subject == urgent.subject != "":
+                letter.alert = replace(letter.alert, text=f"{letter.alert.text}\n(since then: {urgent.title})")
 
     def _with_held_back(self, alert: Alert) -> Alert:
         if not self._held_back:

@@ -185,8 +185,6 @@ class Trial:
         model = self.steps[min(self.seen, len(self.steps) - 1)].model
         config = configuration(self.folder, self.url, **{"plan": PLAN, **model})
         with self.nursery.bear(config, self.folder / "log", self.point, until) as control:
-            if until > len(self.steps):
-                control.until_acting()  # a poll that waits for the start looks like one that is held
             eventually(lambda: self._goes_on(control, model))
             return control.stop() if control.process.poll() is None else control.process.wait(SECONDS)
 
@@ -194,6 +192,8 @@ class Trial:
         """Whether this life is over: dead, done, or in need of another configuration."""
         if control.process.poll() is not None:
             return True
+        if not control.acting:
+            return False  # a poll that waits for the start looks like one that is held, and would be acted on anew
         if not self.worker.poll(control) or self.worker.route is None:
             return False
         if self.seen >= len(self.steps) or self.steps[self.seen].model != model:

@@ -160,7 +160,7 @@ async def test_a_critical_one_is_sent_whatever_else_was_told() -> None:
     for number in range(20, 30):
         bench.alerting.offer(alert(number))
     await until(lambda: bench.counted() == {"sent": 20})
-    assert bench.counted(Urgency.INFO) == {"sent": 5, "over_rate": 15}
+    await until(lambda: bench.counted(Urgency.INFO) == {"sent": 5, "over_rate": 15})
 
 
 @in_loop
@@ -173,7 +173,9 @@ async def test_a_critical_one_goes_before_what_waits() -> None:
     bench.alerting.offer(alert(9))
     bench.notifier.gate.set()
     await until(lambda: len(bench.names()) == 4)
-    assert [each.urgency for to, each in bench.notifier.sent if to == "chat"] == ["info", "critical", "info", "info"]
+    chat = [each for to, each in bench.notifier.sent if to == "chat"]
+    assert [each.urgency for each in chat] == ["info", "critical", "info", "info"]
+    assert ["since then: rolled back" in each.text for each in chat] == [False, False, True, True], "what reads as news"
 
 
 @in_loop
@@ -216,6 +218,7 @@ async def test_what_is_decided_is_told() -> None:
     async with Desk(settings=replace(settings_of(), alerts=SETTINGS)) as desk:
         worker = desk.worker()
         await desk.pass_stage(worker)
+        await until(lambda: len(desk.notifier.sent) == 2)  # what is critical goes before what waits
         await worker.poll()
         worker.traffic(500, failures=400)
         await desk.wait(2, worker)
@@ -391,6 +394,7 @@ async def test_a_beginning_that_waits_gives_way_to_its_end(monkeypatch: pytest.M
     await until(lambda: bench.counted().get("late") == 2)
     bench.look()
     await until(lambda: bench.counted().get("overtaken") == 1)
+    await bench.alerting.test(Urgency.INFO)  # the try that was on its way has failed by now
     bench.notifier.trouble = lambda channel: ""
     await until(lambda: bench.names("pager") == ["store_gone"])
     bench.alerting.offer(alert(1))
