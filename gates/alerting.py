@@ -47,7 +47,11 @@ def conditions(status: ControlStatus, registry_trouble: str) -> Conditions:
         if not one.routed:
             found["no_route", one.model] = f"It waits for {one.alias}: {one.reason or 'the registry was not asked yet'}"
     for model in status.models:
-        if model.rollout is not None and model.candidate:
+        if model.rollout is None:
+            continue
+        if model.rollout.stuck:
+            found["stuck", model.model] = model.rollout.stuck
+        if model.candidate:
             found |= {(name, model.model): text for name, text in _of_rollout(model.rollout)}
     return found
 

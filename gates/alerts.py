@@ -79,6 +79,7 @@ CONDITIONS: dict[str, tuple[Urgency, str]] = {
     "store_gone": (Urgency.CRITICAL, "the store fails; nothing but rollbacks is decided"),
     "no_workers": (Urgency.CRITICAL, "no worker is heard of"),
     "no_route": (Urgency.CRITICAL, "has no route, and clients get 404"),
+    "stuck": (Urgency.CRITICAL, "serves a version that should give way, and cannot"),
     "registry_gone": (Urgency.WARNING, "the model registry fails"),
     "gate_failed": (Urgency.WARNING, "a gate fails, and the rollout is not ended by it"),
     "bake_waits": (Urgency.INFO, "the bake lacks nothing but reviews, outcomes or Prometheus"),

@@ -120,6 +120,8 @@ class RolloutStatus:
     """Which stage this is: a number that no other stage has had, nor will have."""
     held_by: tuple[str, ...] = ()
     """The gates over reviews, outcomes or Prometheus that the stage waits for, where it lacks nothing else."""
+    stuck: str = ""
+    """Why the version before does not serve again, though outcomes since the promotion say that it should."""
 
 
 @dataclass(frozen=True, slots=True)

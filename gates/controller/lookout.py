@@ -75,8 +75,6 @@ class Lookout:
         self._turns = cycle(self._threads)
         self._asked: dict[str, _Asked] = {}
         self._facts: dict[str, tuple[_Asked, ProductionFacts]] = {}
-        self._stuck: dict[str, str] = {}
-        """By model, what was told of a version that should give way and cannot."""
 
     async def run(self) -> None:
         while True:
@@ -131,36 +129,41 @@ class Lookout:
     async def _look_back(self, watch: Watch, model: ModelSettings) -> None:
         """Labels go on coming after a promotion. A candidate that is the worse beyond doubt gives way to the version
         before it, unless somebody has changed since who serves."""
+        try:
+            culprit = await self._culprit_since(watch, model)
+        except StoreError as error:
+            del self._asked[model.name]  # to be asked again
+            logger.warning("%s: outcomes cannot be judged: %s", model.name, error)
+            return
+        trouble = "" if culprit is None else await self._go_back(watch.rollout, culprit)
+        if trouble:
+            self._asked.pop(model.name, None)  # to be tried again: no label may come that brings it up anew
+            if trouble != watch.stuck:
+                logger.error("%s: %s", model.name, trouble)
+        watch.stuck = trouble
+
+    async def _culprit_since(self, watch: Watch, model: ModelSettings) -> GateResult | None:
+        """The gate that fails by what has come of the ramp's answers, while the candidate still serves. Raises
+        StoreError."""
         rollout = watch.rollout
         rules = [rule for rule in model.promotion.production if isinstance(rule, Accuracy | Lift)]
-        if not rules or self._outcomes is None or rollout.terms.plan.dry_run or not self._still_serves(watch):
-            return
-        try:
-            facts = ProductionFacts(rollout.id, outcomes=await self._outcomes.tally(rollout.id))
-        except StoreError as error:
-            del self._asked[rollout.model]  # to be asked again
-            logger.warning("%s: outcomes cannot be judged: %s", rollout.model, error)
-            return
-        culprit = failed([rule.judge(facts) for rule in rules])
-        if culprit is not None and self._still_serves(watch):
-            await self._go_back(watch, culprit)
+        if not rules or self._outcomes is None or rollout.terms.plan.dry_run or not self._still_serves(rollout):
+            return None
+        facts = ProductionFacts(rollout.id, outcomes=await self._outcomes.tally(rollout.id))
+        return failed([rule.judge(facts) for rule in rules]) if self._still_serves(rollout) else None
 
-    def _still_serves(self, watch: Watch) -> bool:
-        rollout = watch.rollout
+    def _still_serves(self, rollout: Rollout) -> bool:
         serving = self._steering.standing.servings.get(rollout.model)
         return serving is not None and (serving.version, serving.epoch) == (rollout.candidate, rollout.epoch)
 
-    async def _go_back(self, watch: Watch, culprit: GateResult) -> None:
-        rollout, reason = watch.rollout, f"gate {culprit.gate}, by outcomes since the promotion: {culprit.reason}"
+    async def _go_back(self, rollout: Rollout, culprit: GateResult) -> str:
+        """What stands in the way, "" where nothing does."""
+        reason = f"gate {culprit.gate}, by outcomes since the promotion: {culprit.reason}"
         try:
             await self._steering.revert(rollout.model, rollout.champion, by_gate(culprit.gate), reason)
         except (AlreadyChampion, IllegalEvent, NoSuchPast, RegistryError, StoreError, Unroutable) as error:
-            self._asked.pop(rollout.model, None)  # to be tried again: no label may come that brings it up anew
-            should = f"version {rollout.candidate} should give way to {rollout.champion}"
-            trouble = f"{should} ({reason}), and cannot: {error}"
-            if self._stuck.get(rollout.model) != trouble:
-                logger.error("%s: %s", rollout.model, trouble)
-            self._stuck[rollout.model] = trouble
+            return f"version {rollout.candidate} should give way to {rollout.champion} ({reason}), and cannot: {error}"
+        return ""
 
     async def _facts_of(self, watch: Watch, asked: Sequence[UnderWay], now: _Asked) -> ProductionFacts | None:
         """What is on record, read anew when there is news; None where it cannot be read, or nobody asks for it."""

@@ -92,6 +92,7 @@ def _rollout(watch: Watch, observer: Observer, route: ModelRoute) -> RolloutStat
         outputs=drifts(window.champion_outputs, window.candidate_outputs),
         slices={name: tuple(_slices(values)) for name, values in sorted(window.slices.items())},
         held_by=tuple(held_by(rollout, seen)) if rollout.phase in CLIMBING else (),
+        stuck=watch.stuck,
     )
 
 

@@ -30,6 +30,8 @@ class Watch:
         """`kept` is what the store has of the stage: the watch goes on from there."""
         clock = kept or StageClock(rollout.id, rollout.epoch, 0.0)
         self.rollout = rollout
+        self.stuck = ""
+        """Why the version before does not serve again, though outcomes since the promotion say that it should."""
         self.window = Window()
         self.seen = Observation(clock.seconds, age=clock.age)
         self.evidence = msgspec.json.decode(clock.evidence, type=tuple[GateWatch, ...])

@@ -26,6 +26,7 @@ _REFUSED = "the last good configuration stays. Mend what is named and save: it i
 _RESTART = (
     "all else that was saved is in force. Restart the control plane when it suits: rollouts go on where they were"
 )
+_STUCK = "it is tried again each second. Mend what stands in the way, or penstock rollback --to another version"
 _UNROUTED = (
     "its requests are answered 404 until the registry tells. A version number in the configuration counts at once"
 )
@@ -44,6 +45,9 @@ class Trouble:
 
 def troubles(status: ControlStatus) -> Iterator[Trouble]:
     """None while all is well. The dashboard says the same, in its own `troubles.js`."""
+    for model in status.models:
+        if model.rollout is not None and model.rollout.stuck:
+            yield Trouble(f"{model.model} serves a version that should give way", (model.rollout.stuck,), _STUCK)
     for one in status.unresolved:
         yield _unresolved(one)
     if status.store_trouble:

@@ -11,7 +11,7 @@ from gates import terminal
 from gates.dashboard.files import load
 from gates.status import ConfigurationStatus, ControlStatus, RegistryStatus, UnresolvedStatus
 from gates.terminal.troubles import WIDEST, troubles
-from tests.gates.test_terminal import STATUS, text
+from tests.gates.test_terminal import MODEL, ROLLOUT, STATUS, text
 
 SOUND = ConfigurationStatus("0123456789ab", 0.0)
 WELL = replace(STATUS, registry=RegistryStatus(0, ""), configuration=SOUND)
@@ -69,6 +69,12 @@ def test_a_model_without_a_route_is_told_and_is_not_taken_for_none() -> None:
     assert "✘ fraud_detector has no route: it waits for @champion: mlflow is away" in shown
     assert "its requests are answered 404" in shown
     assert "no model is configured" not in shown
+
+
+def test_a_version_that_should_give_way_and_cannot_is_told() -> None:
+    promoted = replace(MODEL, candidate=None, rollout=replace(ROLLOUT, stuck="version 42 should give way to 40"))
+    shown = told(replace(WELL, models=(promoted,)))
+    assert "✘ fraud_detector serves a version that should give way: version 42 should give way to 40" in shown
 
 
 def test_a_model_that_serves_and_waits_for_its_candidate_is_told() -> None:

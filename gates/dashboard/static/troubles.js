@@ -7,12 +7,13 @@ const STORE = "Only rollbacks are decided, and written once it answers; clients 
 const REGISTRY = "Aliases, tags and runs are behind until it answers, and versions named by an alias wait; clients are served all the same.";
 const REFUSED = "The last good configuration stays. Mend what is named and save: it is taken up at once.";
 const RESTART = "All else that was saved is in force. Restart the control plane when it suits: rollouts go on where they were.";
+const STUCK = "It is tried again each second. Mend what stands in the way, or roll back to another version.";
 const UNROUTED = "Its requests are answered 404 until the registry tells. A version number in the configuration counts at once.";
 const UNRESOLVED = "All goes on as it was until the registry tells. A version number in the configuration counts at once.";
 
 /** Each with a line for every cause; `kind` is `bad` for what nobody may pass over. */
-export function troubles({ store_trouble: store, registry, configuration, unresolved }) {
-  const found = unresolved.map(waiting);
+export function troubles({ models, store_trouble: store, registry, configuration, unresolved }) {
+  const found = [...models.filter(({ rollout }) => rollout?.stuck).map(stuck), ...unresolved.map(waiting)];
   if (store) found.push({ kind: "bad", what: "The store fails", causes: [store], means: STORE });
   if (registry?.trouble) {
     const errands = `${plural(registry.waiting, "errand")} ${registry.waiting === 1 ? "waits" : "wait"}`;
@@ -28,6 +29,9 @@ export function troubles({ store_trouble: store, registry, configuration, unreso
   }
   return found;
 }
+
+const stuck = ({ model, rollout }) => (
+  { kind: "bad", what: `${model} serves a version that should give way`, causes: [rollout.stuck], means: STUCK });
 
 function waiting({ model, alias, routed, reason }) {
   const causes = [reason || "the registry has not told yet which version that is"];

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gates.alerting import conditions
 from gates.phases import Event
 from gates.promotion.outcomes import Outcome
 from gates.promotion.production import Accuracy, Lift, ProductionGate
@@ -82,7 +83,12 @@ class TestAfterThePromotion:
 
         in_loop(tried)()
 
-    def test_where_the_version_before_has_no_server_all_stays_and_is_told_once(
+    def stuck(self, desk: Desk) -> str:
+        rollout = desk.controller.queries.model_status(MODEL).rollout
+        assert rollout is not None
+        return rollout.stuck
+
+    def test_where_the_version_before_has_no_server_all_stays_and_somebody_is_called(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def tried() -> None:
@@ -97,10 +103,14 @@ class TestAfterThePromotion:
                     await look(desk)
                 assert self.serving(desk) == "42"
                 assert caplog.text.count("should give way to 40") == 1
+                assert "should give way to 40 (gate accuracy, by outcomes since the promotion: " in self.stuck(desk)
+                assert conditions(desk.controller.queries.status(), "")["stuck", MODEL] == self.stuck(desk)
                 again = replace(moved, servers=model.servers)
                 await desk.controller.configure(replace(desk.settings, models=(again,)))
                 await look(desk)
                 assert self.serving(desk) == "40"
+                await look(desk)
+                assert self.stuck(desk) == ""
 
         in_loop(tried)()
 

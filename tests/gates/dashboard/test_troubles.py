@@ -64,8 +64,10 @@ def test_all_that_is_wrong_is_told_at_once_with_what_it_means(answered: Answered
         store_trouble="disk full",
         registry=RegistryStatus(3, "mlflow is away"),
         configuration=replace(SOUND, trouble="\n".join(PROBLEMS), waits_for_restart=("listen", "tls")),
+        models=(replace(RAMPING, rollout=replace(ROLLOUT, stuck="version 42 should give way to 40")),),
     )
     watched = answered("", **picture(worst))
+    banner(watched.page, f"{MODEL} serves a version that should give way: version 42 should give way to 40")
     store = banner(watched.page, "The store fails: disk full")
     assert "Only rollbacks are decided" in store
     assert "until it answers" in banner(watched.page, "The registry fails, 3 errands wait: mlflow is away")
