@@ -22,6 +22,8 @@ class LaneStatus:
     p99_ms: float | None
     errors: dict[str, int] = field(default_factory=dict)
     """The failures by the code of what went wrong."""
+    abandoned: int = 0
+    """Requests whose client left before its answer was whole; they are none of the answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def _waiting_for(watch: Watch) -> list[str]:
 
 def _lane(tally: LaneTally) -> LaneStatus:
     p50, p99 = (_millis(tally.latency.quantile(share)) for share in (0.5, 0.99))
-    return LaneStatus(tally.answers, tally.failures, p50, p99, tally.errors)
+    return LaneStatus(tally.answers, tally.failures, p50, p99, tally.errors, tally.abandoned.total)
 
 
 def _slices(values: Mapping[str, SliceTally]) -> Iterator[SliceStatus]:

@@ -166,9 +166,10 @@ def _line(label: str, text: str) -> Table:
 
 
 def _traffic_seen(rollout: RolloutStatus) -> list[RenderableType]:
-    if not any(lane.answers for lane in rollout.lanes.values()):
+    if not any(lane.answers or lane.abandoned for lane in rollout.lanes.values()):
         return [Text("no answers in this stage yet", style="dim")]
-    return [_lanes(rollout.lanes), *_failures(rollout.lanes), *answers_compared(rollout), *_losses(rollout)]
+    lanes = rollout.lanes
+    return [_lanes(lanes), *_failures(lanes), *_left(lanes), *answers_compared(rollout), *_losses(rollout)]
 
 
 def _lanes(lanes: dict[str, LaneStatus]) -> Table:
@@ -195,6 +196,12 @@ def _failures(lanes: dict[str, LaneStatus]) -> Iterator[Text]:
             yield Text(
                 f"{label} failed: " + ", ".join(f"{plain(code)} {count:,}" for code, count in codes), style="red"
             )
+
+
+def _left(lanes: dict[str, LaneStatus]) -> Iterator[Text]:
+    """Where one of the two makes clients wait in vain, this is where it shows: they have no answers to count."""
+    if left := [f"{_LANES[name][0]} {lane.abandoned:,}" for name, lane in lanes.items() if lane.abandoned]:
+        yield Text(f"clients that left before their answer was whole: {', '.join(left)}", style="yellow")
 
 
 def _losses(rollout: RolloutStatus) -> list[Text]:

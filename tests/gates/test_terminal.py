@@ -63,6 +63,7 @@ ROLLOUT = RolloutStatus(
     ended_by_gate="",
     reason="",
 )
+HANGING = LaneStatus(0, 0, None, None, abandoned=1_234)
 MODEL = ModelStatus("fraud_detector", "40", "42", Phase.RAMP, 10.0, 17, ROLLOUT)
 ROLLED_BACK = replace(
     MODEL,
@@ -87,6 +88,13 @@ def text(view: RenderableType, width: int = 80, **console: object) -> str:
 def line_with(words: str, view: RenderableType) -> str:
     (line,) = [line for line in text(view).splitlines() if words in line]
     return line.strip()
+
+
+def test_clients_that_leave_are_told_even_where_nobody_got_an_answer() -> None:
+    """A candidate that hangs has no answers, and so no failures."""
+    shown = terminal.model_view(replace(MODEL, rollout=replace(ROLLOUT, lanes={"candidate": HANGING})))
+    assert line_with("clients that left", shown) == "clients that left before their answer was whole: candidate 1,234"
+    assert "clients that left" not in text(terminal.model_view(MODEL))
 
 
 def test_a_ramp_is_told_whole() -> None:

@@ -17,8 +17,8 @@ from gates.status import ConfigurationStatus, ControlStatus, RegistryStatus, Unr
 from tests.browser import Watched
 from tests.endtoend.penstock import MODEL, Penstock
 from tests.gates.dashboard.conftest import Open
+from tests.gates.test_terminal import HANGING, ROLLOUT
 from tests.gates.test_terminal import MODEL as RAMPING
-from tests.gates.test_terminal import ROLLOUT
 
 HERE = f"#{MODEL}"
 PROBLEMS = ("penstock.yaml:3: listen: expected HOST:PORT", "penstock.yaml:9: models.fraud: no champion")
@@ -100,10 +100,11 @@ def test_a_model_without_a_route_is_there_with_what_it_waits_for(answered: Answe
 
 def test_failures_are_told_by_code(answered: Answered, status: ControlStatus) -> None:
     champion = replace(ROLLOUT.lanes["champion"], failures=13, errors={"status_5xx": 1, "timeout": 12})
-    failing = replace(RAMPING, rollout=replace(ROLLOUT, lanes={"champion": champion}))
+    failing = replace(RAMPING, rollout=replace(ROLLOUT, lanes={"champion": champion, "candidate": HANGING}))
     page = answered(HERE, **picture(replace(status, models=(failing,)))).page
     stage = page.get_by_role("region", name="This stage")
     expect(stage).to_contain_text("champion failed: timeout 12, status_5xx 1")
+    expect(stage).to_contain_text("clients that left before their answer was whole: candidate 1,234")
 
 
 def test_a_control_plane_that_answers_with_an_error_is_no_lost_connection(answered: Answered) -> None:
