@@ -9,14 +9,9 @@ from gates.adapters.jwks import BadToken, ExpiredToken, Provider
 from gates.adapters.tokens import LONGEST, Keyring
 from gates.ports import Clock, Unusable
 from gates.settings import Settings
-from gates.settings.access import AccessSettings
+from gates.settings.access import OPEN_PORT, AccessSettings
 
 __all__ = ["Authenticator", "BadToken", "ExpiredToken"]
-
-OPEN_PORT = (
-    "access: the control port can be reached from other machines, and no tokens are configured: name bearers under "
-    "access.tokens (`penstock token new` makes a token), or bind `control` to 127.0.0.1"
-)
 
 
 class Authenticator:
@@ -65,7 +60,7 @@ class Authenticator:
     def _checked(self, access: AccessSettings) -> Keyring:
         """Its tokens. Raises Unusable, also where it would leave a port that others reach open to all."""
         if self._reachable and not access.required:
-            raise Unusable(OPEN_PORT, ("access",))
+            raise Unusable(OPEN_PORT, ("control",))
         return Keyring(access.tokens, self._environment)
 
     def _provided(self, access: AccessSettings) -> Provider | None:

@@ -156,11 +156,10 @@ def demo(
 def _require_guarded(settings: Settings) -> None:
     """Told before anything is started. Raises Failure."""
     from gates.processes.listening import is_loopback
+    from gates.settings.access import OPEN_PORT
 
     if not settings.access.required and not is_loopback(settings.control.host):
-        remedy = "name bearers under access.tokens (`penstock token new` makes a token), or bind it to 127.0.0.1"
-        cause = f"control: {settings.control} can be reached from other machines, and no tokens are configured"
-        raise Failure(f"{settings.path}: {cause}: {remedy}", Exit.CONFIGURATION)
+        raise Failure(f"{settings.place(('control',))}: {OPEN_PORT}", Exit.CONFIGURATION)
 
 
 def snapshot_cache(store: str, state_dir: Path | None) -> Path:

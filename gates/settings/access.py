@@ -17,6 +17,10 @@ from gates.settings.kinds import Keys, contradiction, written
 RoleName = Literal["viewer", "data_scientist", "ml_engineer", "operator", "release_manager", "admin", "service_account"]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Of signatures whose key is no secret to us: with a shared one, whoever verifies could also sign."""
+OPEN_PORT = (
+    "access: the control port can be reached from other machines, and no tokens are configured: name bearers under "
+    "access.tokens (`penstock token new` makes a token), or bind `control` to 127.0.0.1"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,3 +88,15 @@ def test_a_data_port_in_use(tmp_path: Path) -> None:
         done = called("proxy", "--listen", address, "--control", "http://127.0.0.1:9", cwd=tmp_path)
     assert done.returncode == Exit.UNAVAILABLE
     assert re.fullmatch(r"penstock: cannot listen on [0-9.:]+: Address already in use; .*\n", done.stderr)
+
+
+@pytest.mark.parametrize("command", ["serve", "control"])
+def test_a_control_port_that_all_may_reach_is_refused_before_anything_runs(command: str, tmp_path: Path) -> None:
+    config = tmp_path / "penstock.yaml"
+    config.write_text(f"""models: {{m: {{servers: {{"1": ["http://127.0.0.1:9"]}}, champion: "1"}}}}
+control: 0.0.0.0:{free_port()}
+""")
+    done = called(command, "--config", str(config), cwd=tmp_path)
+    assert done.returncode == Exit.CONFIGURATION
+    assert done.stderr.startswith(f"{config}:2: access: ")
+    assert not list(tmp_path.glob("*.db")), "no store was made"
