@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+
+import uvloop
+
 from proxy.pool import Pool
+from proxy.snapshot import Origin
 from tests.servers import READ, Script, whole
 from tests.wire import PATIENCE
 
@@ -17,3 +22,17 @@ async def ask(pool: Pool, seconds: float = PATIENCE) -> bytes:
     body = await response.read_all(1 << 20)
     assert body is not None
     return body
+
+
+def in_pool(
+    origin: Origin, scene: Callable[[Pool], Coroutine[None, None, None]], limit: int = 8, expiry: float = PATIENCE
+) -> None:
+    """A scene on a pool of its own, which closes all that it has left open."""
+
+    async def run() -> None:
+        pool = Pool(origin, limit, expiry)
+        await scene(pool)
+        pool.close()
+        assert pool.size == 0
+
+    uvloop.run(run())

@@ -40,7 +40,7 @@ SECONDS = 2.0
 """The deadline of an exchange that meets a fault. The good ones around it have much longer."""
 MARGIN = 5.0
 """Seconds that a busy machine may add to it; no exchange is as long without a fault of ours. How close to its deadline
-an exchange ends is told in test_pool.py, by the loop's own timers."""
+an exchange ends is told in test_pool_ends.py, by the loop's own timers."""
 AT_ONCE = 12
 
 
