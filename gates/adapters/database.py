@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -25,7 +27,7 @@ from sqlalchemy import (
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from gates.ports import StoreError
 
@@ -35,6 +37,8 @@ T = TypeVar("T")
 logger = logging.getLogger("penstock.control")
 
 BUSY_SECONDS = 1.0
+UPGRADE_SECONDS = 30.0
+"""For whoever makes or upgrades the schema just now: that may take longer than any commit."""
 CONNECT_SECONDS = 2
 IDLE_SECONDS = 2.0
 """What a transaction may rest: a controller that is stopped amid a commit must not hold up the one that takes over."""
@@ -57,6 +61,8 @@ _SECRETS = ("password", "sslpassword")
 """The options of a URL's query that the driver takes secrets from."""
 _ENDED_AT_REST = "25P03"
 """PostgreSQL's idle_in_transaction_session_timeout: it comes before any COMMIT is read."""
+_UPGRADES = "upgrades"
+"""The option of an engine whose transactions make the store what all others find."""
 
 
 class Undone(StoreError):
@@ -77,6 +83,10 @@ class Database:
         """Whether it is a file that is not there: connecting would make it."""
         file = self.engine.url.database
         return self.engine.dialect.name == "sqlite" and not (file and Path(file).is_file())
+
+    def upgrading(self) -> AbstractContextManager[Connection]:
+        """The transaction that brings the schema up to date; it waits for whoever else does so just now."""
+        return self.engine.execution_options(**{_UPGRADES: True}).begin()
 
     def failure(self, error: Exception | str) -> StoreError:
         """What went wrong, in a line that names the store and tells no password."""
@@ -119,8 +129,7 @@ def retried(act: Callable[P, T]) -> Callable[P, T]:
 def _engine(url: URL) -> Engine:
     match url.get_backend_name():
         case "sqlite":
-            engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
-            event.listen(engine, "connect", _open_sqlite)
+            engine = create_engine(url, connect_args={"isolation_level": None})
             event.listen(engine, "begin", _begin_immediate)
             return engine
         case "postgresql":
@@ -130,17 +139,34 @@ def _engine(url: URL) -> Engine:
     raise StoreError(f"store: expected sqlite:///file or postgresql+psycopg://..., not {url.drivername}")
 
 
-def _open_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    """A write-ahead log, so that a reader never holds up a commit; and `synchronous` at FULL, because NORMAL may forget
-    the last commits when the machine loses power: a rollback that clients have seen must not be undone by that."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
 def _begin_immediate(connection: Connection) -> None:
     """Take the write lock first: a transaction that reads and then writes would fail, not wait, where another wrote
-    between."""
+    between. `synchronous` is FULL, because NORMAL may forget the last commits when the machine loses power: a rollback
+    that clients have seen must not be undone by that."""
+    upgrades = connection.get_execution_options().get(_UPGRADES, False)
+    patience = UPGRADE_SECONDS if upgrades else BUSY_SECONDS
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+    connection.exec_driver_sql("PRAGMA synchronous = FULL")
+    if upgrades:
+        _write_ahead(connection, time.monotonic() + patience)
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _write_ahead(connection: Connection, deadline: float) -> None:
+    """A log that the file keeps for good, so that a reader never holds up a commit. Of those who ask for it at once
+    SQLite refuses some without any wait."""
+    while True:
+        try:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            return
+        except OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
+def _is_busy(error: OperationalError) -> bool:
+    return isinstance(error.orig, sqlite3.Error) and error.orig.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _bound_waits(connection: Connection) -> None:

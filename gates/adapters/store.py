@@ -6,7 +6,7 @@ All statements are the same for both; what differs stands in `database`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
@@ -180,21 +180,24 @@ class SqlStore:
     def close(self) -> None:
         self._database.engine.dispose()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """One transaction; whatever the database or a damaged row raises comes out as a StoreError."""
-        try:
-            with self._database.engine.begin() as db:
-                yield db
-        except (SQLAlchemyError, CommandError, UnknownSchema, msgspec.MsgspecError, ValueError) as error:
-            raise self._database.failure(error) from None
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        return self._told(self._database.engine.begin())
 
     def _prepare(self) -> None:
         """Bring the schema to its newest step, once in a process's life."""
         if not self._prepared:
-            with self._transaction() as db:
+            with self._told(self._database.upgrading()) as db:
                 migrations.upgrade(db)
             self._prepared = True
+
+    @contextmanager
+    def _told(self, transaction: AbstractContextManager[Connection]) -> Iterator[Connection]:
+        """Whatever the database or a damaged row raises comes out as a StoreError."""
+        try:
+            with transaction as db:
+                yield db
+        except (SQLAlchemyError, CommandError, UnknownSchema, msgspec.MsgspecError, ValueError) as error:
+            raise self._database.failure(error) from None
 
     def _write_snapshot(self, db: Connection, snapshot: Snapshot) -> None:
         kept = tables.snapshots

@@ -31,7 +31,7 @@ class Transactions:
         try:
             if not self._prepared:
                 # apart from the work: PostgreSQL ends a session that rests for a while amid a transaction
-                with self._database.engine.begin() as db:
+                with self._database.upgrading() as db:
                     migrations.upgrade(db)
                 self._prepared = True
             with self._database.engine.begin() as db:

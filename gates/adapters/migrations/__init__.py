@@ -13,6 +13,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
+from gates.adapters.database import UPGRADE_SECONDS
+
 logger = logging.getLogger("penstock.control")
 
 FIRST = "0001"
@@ -20,9 +22,6 @@ FIRST = "0001"
 
 _LOCK = int.from_bytes(b"penstock", "big")
 """A number that nothing else in the database locks by."""
-
-_WAIT = "30s"
-"""For whoever upgrades just now: that may take longer than any commit."""
 
 
 class UnknownSchema(Exception):
@@ -34,7 +33,7 @@ def upgrade(db: Connection) -> None:
 
     A store that is empty is made; one from before steps were counted is adopted. Raises UnknownSchema for one that
     a newer version has written."""
-    if db.dialect.name == "postgresql":  # SQLite's transactions begin with the lock
+    if db.dialect.name == "postgresql":  # SQLite's transactions begin with the lock, and wait for it as long
         _wait_for_others(db)
     config = _config(db)
     present = revision(db)
@@ -65,7 +64,7 @@ def _wait_for_others(db: Connection) -> None:
     """The steps that follow wait for a lock as long as any statement."""
     usual = db.execute(text("SELECT current_setting('lock_timeout')")).scalar_one()
     bound = text("SELECT set_config('lock_timeout', :wait, true)")
-    db.execute(bound, {"wait": _WAIT})
+    db.execute(bound, {"wait": f"{UPGRADE_SECONDS:g}s"})
     db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     db.execute(bound, {"wait": usual})
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -141,11 +142,9 @@ class TestSqlite:
     """What only a file has."""
 
     def test_the_database_is_durable_and_lets_readers_be(self, tmp_path: Path) -> None:
-        store = SqlStore(f"sqlite:///{tmp_path}/p.db")
-        with store._transaction() as db:
+        with opened(f"sqlite:///{tmp_path}/p.db") as store, store._transaction() as db:
             assert db.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
             assert db.execute(text("PRAGMA synchronous")).scalar_one() == 2
-        store.close()
 
     def test_a_locked_database_is_a_store_error_that_changes_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -161,6 +160,24 @@ class TestSqlite:
         other.close()
         assert store.load() == State()
         store.commit(commit(1))
+        store.close()
+
+    @pytest.mark.parametrize("others", ["SELECT * FROM sqlite_master", "CREATE TABLE theirs (a)"])
+    def test_who_opens_it_waits_for_others_longer_than_for_a_commit(
+        self, others: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One that reads is in the way of the write-ahead log alone, and SQLite does not wait for it."""
+        monkeypatch.setattr("gates.adapters.database.BUSY_SECONDS", 0.05)
+        store = SqlStore(f"sqlite:///{tmp_path}/p.db")
+        with closing(sqlite3.connect(tmp_path / "p.db", isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
+            other.execute("CREATE TABLE theirs_too (a)")
+            other.execute("BEGIN")
+            other.execute(others).fetchall()
+            loaded = pool.submit(store.load)
+            time.sleep(0.3)
+            assert not loaded.done()
+            other.execute("COMMIT")
+            assert loaded.result() == State()
         store.close()
 
     def test_a_file_that_cannot_be_opened_is_a_store_error(self, tmp_path: Path) -> None:
