@@ -62,7 +62,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)  # what a cancelled push held is to be sent once more
         await self.probes.stop()
-        await self.link.push_once()
+        await self.link.push_round()
         self.upstreams.close()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

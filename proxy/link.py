@@ -16,7 +16,7 @@ from typing import Protocol
 from proxy import snapshot as snapshots
 from proxy.errors import UpstreamFailed
 from proxy.local import Holder
-from proxy.push import encode_push
+from proxy.push import Push, encode_push
 from proxy.snapshot import Snapshot
 from proxy.windows import Windows
 
@@ -25,6 +25,9 @@ logger = logging.getLogger("penstock.link")
 POLL_SECONDS = 30.0
 PUSH_SECONDS = 5.0
 PUSH_EVERY = 0.25
+PUSH_APART = 0.025
+"""Seconds between the pushes of a round, where there is more to tell than one may hold: of a thousand busy models each
+is told of once a second, which takes little of the worker's time and of the control plane's."""
 BEAT_EVERY = 1.0
 RETRY_FIRST = 0.1
 RETRY_MOST = 2.0
@@ -85,11 +88,21 @@ class Link:
             await asyncio.sleep(PUSH_EVERY)
             if self._windows.changed or loop.time() - last >= BEAT_EVERY:
                 last = loop.time()
-                await self.push_once()
+                await self.push_round(PUSH_APART)
 
-    async def push_once(self) -> None:
-        """Send what changed; what was not received, for whatever reason, stands as changed again."""
-        push = self._windows.next_push()
+    async def push_round(self, pause: float = 0.0) -> None:
+        """Send all windows that have changed by now, in as many pushes as it takes, with a `pause` between them in
+        which requests are answered. One that is not received ends the round: the next would hardly be."""
+        left = self._windows.waiting
+        while await self._push(push := self._windows.next_push()):
+            left -= len(push.samples)
+            if left <= 0:
+                self._forget_old()
+                return
+            await asyncio.sleep(pause)
+
+    async def _push(self, push: Push) -> bool:
+        """Whether it was received; if not, for whatever reason, its windows stand as changed again."""
         received = False
         try:
             status, _ = await self._control("POST", "/link/windows", encode_push(push), PUSH_SECONDS)
@@ -99,7 +112,10 @@ class Link:
         finally:
             if not received:
                 self._windows.put_back(push)
-        if received and self._holder.current is not None:
+        return received
+
+    def _forget_old(self) -> None:
+        if self._holder.current is not None:
             self._windows.forget_old(self._holder.current, asyncio.get_running_loop().time())
 
     async def _poll(self) -> None:

@@ -18,7 +18,7 @@ from proxy.comparison import Comparison
 from proxy.outputs import Outputs, merge_outputs
 from proxy.slices import OTHER, Places
 from proxy.snapshot import ModelRoute
-from proxy.tally import AgreementTally, AloneTally, Answers, Lane, LaneTally, ShadowTally, Slices, SliceTally
+from proxy.tally import LANES, AgreementTally, AloneTally, Answers, Lane, LaneTally, ShadowTally, Slices, SliceTally
 
 
 @dataclass(slots=True)
@@ -42,6 +42,12 @@ class Window:
     slices: Slices = field(default_factory=dict)
     alone: AloneTally = field(default_factory=AloneTally)
     firsts: Window | None = None
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes it tells of, by which goes its size: four, and two for each value of a slice."""
+        own = len(LANES) + 2 * sum([len(values) for values in self.slices.values()])
+        return own if self.firsts is None else own + self.firsts.lanes
 
     def lane(self, lane: Lane) -> LaneTally:
         tally: LaneTally = getattr(self, lane)

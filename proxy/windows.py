@@ -3,6 +3,7 @@ what goes with them, the disagreements on record."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 from proxy.push import Push, Sample
@@ -13,14 +14,18 @@ from proxy.window import Window, merge
 
 Key = tuple[str, int]
 RETIREMENT = 900.0
+MOST_IN_A_PUSH = 128
+"""Lanes in one push, which are those of 32 windows without slices: to write them takes half a millisecond, in which no
+request is answered."""
 
 
 class _Epoch:
     """What is kept of one model in one epoch. `left` is when a snapshot routed by another, None while it does not."""
 
-    __slots__ = ("changed", "firsts", "left", "units", "window")
+    __slots__ = ("changed", "firsts", "key", "left", "units", "window")
 
-    def __init__(self) -> None:
+    def __init__(self, key: Key) -> None:
+        self.key = key
         self.window = Window()
         self.firsts: Window | None = None
         self.units: Units | None = None
@@ -40,15 +45,17 @@ class Windows:
         self.worker = worker
         self._sequence = 0
         self._epochs: dict[Key, _Epoch] = {}
+        self._changed: deque[_Epoch] = deque()  # each once, and first what was pushed longest ago
         self._route: ModelRoute | None = None  # the one asked for last, and what was found: it is asked for again
-        self._found = _Epoch()
+        self._found = _Epoch(("", 0))
         self.reservoir = Reservoir(worker)
 
     def of(self, route: ModelRoute, first: bool = False) -> Window:
         """The window that a sample routed by `route` counts in; it is taken to change now. What comes from the `first`
         request of a unit has a window apart until both are pushed as one."""
         epoch = self._found if route is self._route else self._find(route)
-        epoch.changed = True
+        if not epoch.changed:
+            self._change(epoch)
         if not first:
             return epoch.window
         if epoch.firsts is None:
@@ -67,29 +74,44 @@ class Windows:
     def _find(self, route: ModelRoute) -> _Epoch:
         epoch = self._epochs.get((route.model, route.epoch))
         if epoch is None:
-            epoch = self._epochs[route.model, route.epoch] = _Epoch()
+            key = (route.model, route.epoch)
+            epoch = self._epochs[key] = _Epoch(key)
         self._route, self._found = route, epoch
         return epoch
 
+    def _change(self, epoch: _Epoch) -> None:
+        epoch.changed = True
+        self._changed.append(epoch)
+
     @property
     def changed(self) -> bool:
-        return self.reservoir.waiting or any(epoch.changed for epoch in self._epochs.values())
+        return self.reservoir.waiting or bool(self._changed)
+
+    @property
+    def waiting(self) -> int:
+        """How many windows changed since they were pushed."""
+        return len(self._changed)
 
     def next_push(self) -> Push:
-        """Everything that changed since the last push. What is pushed but not received must be given back to
-        `put_back`."""
+        """Of what changed since it was pushed, as much as one push may hold, and first what has waited longest. What is
+        pushed but not received must be given back to `put_back`."""
         self._sequence += 1
-        changed = sorted(key for key, epoch in self._epochs.items() if epoch.changed)
-        samples = tuple([Sample(*key, self._epochs[key].whole()) for key in changed])
-        for key in changed:
-            self._epochs[key].changed = False
-        return Push(self.worker, self._sequence, samples, self.reservoir.next())
+        samples: list[Sample] = []
+        room = MOST_IN_A_PUSH
+        while self._changed and room > 0:
+            epoch = self._changed.popleft()
+            epoch.changed = False
+            window = epoch.whole()
+            samples.append(Sample(*epoch.key, window))
+            room -= window.lanes
+        return Push(self.worker, self._sequence, tuple(samples), self.reservoir.next())
 
     def put_back(self, push: Push) -> None:
+        """Behind what waits already, so that windows which are never received keep none of the others waiting."""
         for sample in push.samples:
             epoch = self._epochs.get((sample.model, sample.epoch))
-            if epoch is not None:
-                epoch.changed = True
+            if epoch is not None and not epoch.changed:
+                self._change(epoch)
         self.reservoir.put_back(push.disagreements)
 
     def forget_old(self, snapshot: Snapshot, now: float) -> None:

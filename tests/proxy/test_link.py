@@ -17,13 +17,15 @@ from proxy.push import decode_push
 from proxy.settings import WorkerSettings
 from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
 from proxy.window import Window
-from proxy.windows import Windows
+from proxy.windows import MOST_IN_A_PUSH, Windows
 from tests.servers import Background, eventually
 from tests.workers import ControlEnd
 
 ROUTE = ModelRoute("m", "/", Target("1", (Origin("127.0.0.1", 8001),)))
 FIRST = Snapshot(1, (ROUTE,))
 SECOND = Snapshot(2, (replace(ROUTE, epoch=2),))
+AT_ONCE = MOST_IN_A_PUSH // Window().lanes
+MANY = [replace(ROUTE, model=f"m{number}", path_prefix=f"/m{number}") for number in range(2 * AT_ONCE + 1)]
 
 
 class Recorded:
@@ -185,7 +187,7 @@ def test_windows_that_were_not_received_are_pushed_again(answer: tuple[int, byte
     _count(parts.windows)
     states = []
     for _ in range(2):
-        uvloop.run(parts.link.push_once())
+        uvloop.run(parts.link.push_round())
         states.append(parts.windows.changed)
         _count(parts.windows)
     assert states == [True, False]
@@ -194,12 +196,64 @@ def test_windows_that_were_not_received_are_pushed_again(answer: tuple[int, byte
     assert second.samples[0].window.champion.answers == 2
 
 
+def _samples(control: Recorded) -> list[list[str]]:
+    return [[sample.model for sample in decode_push(body).samples] for _, _, body in control.sent]
+
+
+def test_a_round_brings_all_that_had_changed_and_lets_others_run_between_its_pushes() -> None:
+    parts = Parts(Recorded((204, b""), (204, b""), (204, b"")))
+    for route in MANY:
+        parts.windows.of(route)
+
+    seen: set[int] = set()
+
+    async def beside_others() -> None:
+        pushing = asyncio.ensure_future(parts.link.push_round())
+        while not pushing.done():
+            seen.add(len(parts.control.sent))
+            await asyncio.sleep(0)
+
+    uvloop.run(beside_others())
+    sent = _samples(parts.control)
+    assert [len(models) for models in sent] == [AT_ONCE, AT_ONCE, 1]
+    assert {model for models in sent for model in models} == {route.model for route in MANY}
+    assert seen >= {1, 2}
+
+
+def test_what_changes_during_a_round_waits_for_the_next() -> None:
+    parts = Parts(Recorded())
+
+    async def busy(method: str, target: str, body: bytes, timeout: float) -> tuple[int, bytes]:
+        parts.control.sent.append((method, target, body))
+        for route in MANY:
+            parts.windows.of(route)
+        return 204, b""
+
+    link = Link(busy, parts.holder, parts.windows, None, parts.adopted.append)
+    parts.windows.of(ROUTE)
+    uvloop.run(link.push_round())
+    assert (_samples(parts.control), parts.windows.waiting) == ([["m"]], len(MANY))
+
+
+def test_a_round_ends_with_the_first_push_that_is_not_received() -> None:
+    parts = Parts(Recorded((204, b""), (503, b""), (204, b""), (204, b"")))
+    for route in MANY:
+        parts.windows.of(route)
+    lost: list[int] = []
+    for _ in range(2):
+        uvloop.run(parts.link.push_round())
+        lost.append(parts.windows.waiting)
+    assert lost == [len(MANY) - AT_ONCE, 0]
+    first, _, *again = _samples(parts.control)
+    assert {model for models in (first, *again) for model in models} == {route.model for route in MANY}
+
+
 def test_a_push_that_is_cancelled_is_pushed_again() -> None:
     parts = Parts(Recorded())
     _count(parts.windows)
 
     async def cancelled() -> None:
-        task = asyncio.ensure_future(parts.link.push_once())
+        task = asyncio.ensure_future(parts.link.push_round())
         await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -287,6 +341,18 @@ def test_stopping_pushes_what_is_left(background: Background, control: ControlEn
     linked.stop()
     assert _answers(control) == 3
     assert control.window("m") == linked.worker.windows.of(ROUTE) != Window()
+
+
+def test_stopping_pushes_all_there_is_however_many_models(background: Background, control: ControlEnd) -> None:
+    linked = Linked(background, control)
+
+    def count() -> None:
+        for route in MANY:
+            linked.worker.windows.of(route).fallbacks += 1
+
+    background.call(count)
+    linked.stop()
+    assert [control.window(route.model).fallbacks for route in MANY] == [1] * len(MANY)
 
 
 def test_stopping_pushes_again_what_is_on_its_way(background: Background, control: ControlEnd) -> None:

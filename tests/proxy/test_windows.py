@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.push import Push, encode_push
-from proxy.snapshot import ModelRoute, Origin, Snapshot, Target
+from proxy.snapshot import ModelRoute, Origin, Slice, Snapshot, Target
 from proxy.window import Window
-from proxy.windows import RETIREMENT, Windows
+from proxy.windows import MOST_IN_A_PUSH, RETIREMENT, Windows
 
 ROUTE = ModelRoute("m", "/", Target("1", (Origin("127.0.0.1", 8001),)))
 NEXT = replace(ROUTE, epoch=7)
 OTHER = replace(ROUTE, model="n", path_prefix="/n")
+AT_ONCE = MOST_IN_A_PUSH // Window().lanes
+MANY = [replace(ROUTE, model=f"m{number}", path_prefix=f"/m{number}") for number in range(3 * AT_ONCE + 1)]
 
 
 def _keys(push: Push) -> list[tuple[str, int]]:
@@ -72,6 +75,63 @@ def test_whatever_is_lost_the_last_push_that_arrives_brings_all(events: list[str
         else:
             received |= {(sample.model, sample.epoch): sample.window.fallbacks for sample in push.samples}
     assert received.get(("m", 0), 0) == counted
+
+
+def test_a_push_holds_so_many_windows_and_first_what_has_waited_longest() -> None:
+    windows = Windows("w")
+    for route in MANY:
+        windows.of(route)
+    first = windows.next_push()
+    for route in MANY:
+        windows.of(route)
+    told = [first, *(windows.next_push() for _ in range(3))]
+    assert [len(push.samples) for push in told] == [AT_ONCE] * 4
+    models = [sample.model for push in told for sample in push.samples]
+    expected = [route.model for route in MANY]
+    assert models == (expected * 2)[: len(models)]
+
+
+def test_the_values_of_slices_take_room_in_a_push() -> None:
+    windows = Windows("w")
+    tier = Slice("tier", "header", "x-tier")
+    for plain in MANY[:AT_ONCE]:
+        route = replace(plain, slices=(tier,))
+        for value in ("gold", "iron"):  # two lanes each, and so as many as the window itself
+            windows.of(route).sliced(route, (("tier", value),))
+    assert len(windows.next_push().samples) == AT_ONCE // 2
+
+
+@given(st.lists(st.one_of(st.integers(0, len(MANY) - 1), st.sampled_from(["push", "lose"])), max_size=400))
+def test_of_many_models_none_is_passed_over_whatever_is_lost(events: list[int | str]) -> None:
+    windows = Windows("w")
+    counted: Counter[str] = Counter()
+    received: dict[str, int] = {}
+    for event in [*events, *["push"] * (len(MANY) // AT_ONCE + 1)]:
+        if isinstance(event, int):
+            windows.of(MANY[event]).fallbacks += 1
+            counted[MANY[event].model] += 1
+            continue
+        push = windows.next_push()
+        if event == "lose":
+            windows.put_back(push)
+        else:
+            received |= {sample.model: sample.window.fallbacks for sample in push.samples}
+    assert received == counted
+    assert not windows.changed
+
+
+def test_what_is_never_received_keeps_nothing_else_waiting() -> None:
+    windows = Windows("w")
+    for route in MANY:
+        windows.of(route)
+    told: set[str] = set()
+    for _ in MANY:
+        push = windows.next_push()
+        if MANY[0].model in [sample.model for sample in push.samples]:
+            windows.put_back(push)
+        else:
+            told |= {sample.model for sample in push.samples}
+    assert told >= {route.model for route in MANY[AT_ONCE:]}
 
 
 def test_an_old_window_is_forgotten_when_it_was_received_and_long_left() -> None:
