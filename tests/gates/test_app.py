@@ -19,6 +19,7 @@ from proxy import snapshot as snapshots
 from proxy.push import Push, Sample, encode_push
 from proxy.window import Window
 from tests.servers import eventually
+from tests.wire import PATIENCE
 
 MODEL = "fraud_detector"
 PROGRAM = """
@@ -39,7 +40,7 @@ models:
       errors: {{metric: error_rate, max: 5%}}
 """
 SECONDS = 15.0
-"""For anything; less than the 20 s for which a poll is held."""
+"""For an answer and for the end; less than the 20 s for which a poll is held."""
 
 
 @dataclass
@@ -50,7 +51,7 @@ class ControlProcess:
 
     def wait_for(self, path: str) -> httpx2.Response:
         """The first answer of 200, while the process lives."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 if (answer := self.client.get(path)).status_code == 200:
@@ -136,7 +137,7 @@ def test_what_was_decided_and_seen_survives_kill_minus_9(tmp_path: Path) -> None
 
 
 def _wait_until_kept(database: Path) -> None:
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with closing(sqlite3.connect(database)) as db:
             if db.execute("SELECT count(*) FROM windows").fetchone() == (1,):
@@ -166,6 +167,6 @@ def test_a_promoted_version_without_servers_ends_the_start_with_the_remedy(tmp_p
         assert running.stop() == 0
     (tmp_path / "log").unlink()
     with control(tmp_path, candidate="41") as running:
-        assert running.process.wait(SECONDS) != 0
+        assert running.process.wait(PATIENCE) != 0
         assert f"{tmp_path}/penstock.yaml:5: " in running.log.read_text()
         assert "add it under models.fraud_detector.servers" in running.log.read_text()

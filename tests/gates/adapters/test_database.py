@@ -21,7 +21,7 @@ from tests.gates.adapters.commits import commit, opened, row, snapshot
 from tests.gates.adapters.test_outcomes import joined
 from tests.postgres import Postgres
 
-IDLE = 0.2
+IDLE = 0.5
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def rest() -> Iterator[Rest]:
         nonlocal left
         if left and statement.startswith(before):
             left -= 1
-            time.sleep(3 * IDLE)
+            time.sleep(2 * IDLE)
             for act in then:
                 act()
 
