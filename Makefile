@@ -36,7 +36,7 @@ NGINX_AND_WRK = missing="$$(for tool in nginx wrk; do PATH="$$PATH:/usr/sbin" co
 	}
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test compile test-compiled soak client-faults lint types imports check bench judge-bench evidence-bench reaction-bench dashboard-bench screenshots lock
+.PHONY: help setup demo test compile test-compiled soak client-faults api-fuzz reload-soak answer-fuzz lint types imports check bench judge-bench evidence-bench reaction-bench dashboard-bench screenshots lock docs
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -65,7 +65,7 @@ test-compiled: $(COMPILED)/.built ## Run the data plane's tests on the compiled 
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/$(COMPILED):$(CURDIR)" PENSTOCK_COMPILED=1 \
 		$(BIN)/python -m pytest -o pythonpath= -n $(TEST_PROCESSES) --dist loadfile tests/proxy $(TEST_ARGS)
 
-soak: $(INSTALLED) ## Kill and stop control planes for half an hour: 20 deaths at each point of each commit, 50 stops
+soak: $(INSTALLED) ## Kill and stop control planes for an hour: 20 deaths at each point of each commit, 50 stops
 	@PENSTOCK_SOAK_KILLS=20 PENSTOCK_SOAK_STOPS=50 $(BIN)/python -m pytest -v -o timeout=3600 $(SOAK_ARGS) \
 		tests/endtoend/test_kills_of_control.py tests/endtoend/test_two_controllers.py \
 		tests/endtoend/test_trouble_with_the_store.py tests/endtoend/test_wall_clock.py
@@ -73,14 +73,12 @@ soak: $(INSTALLED) ## Kill and stop control planes for half an hour: 20 deaths a
 client-faults: $(INSTALLED) ## Pipeline to a worker in every depth from 2 to 20, split at every byte
 	@PENSTOCK_CLIENT_FAULTS=1 $(BIN)/python -m pytest -s -o timeout=3600 tests/endtoend/test_greedy_clients.py
 
-.PHONY: api-fuzz reload-soak
 api-fuzz: $(INSTALLED) ## Fuzz the control port for ten minutes by its OpenAPI document; FUZZ_ARGS="--seconds 60"
 	@$(BIN)/python -m loadtests.fuzz $(FUZZ_ARGS)
 
 reload-soak: $(INSTALLED) ## Change the configuration under load, a thousand times by file and by symlink
 	@$(BIN)/python -m loadtests.reload $(RELOAD_ARGS)
 
-.PHONY: answer-fuzz
 answer-fuzz: $(INSTALLED) ## Compare 100 000 pairs of arbitrary answers; FUZZ_CASES=1000
 	@PENSTOCK_FUZZ_CASES=$(or $(FUZZ_CASES),100000) $(BIN)/python -m pytest -o timeout=7200 tests/proxy/comparison/test_fuzz.py
 
@@ -162,7 +160,6 @@ $(VENV)/uv/bin/uv:
 	@$(FIND_PYTHON); "$$python" -m venv $(VENV)/uv
 	@$(VENV)/uv/bin/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
 
-.PHONY: docs
 docs: $(INSTALLED) ## Write the pages of docs/ anew that come from the code
 	@$(BIN)/python -c "from tests.gates import test_metrics_documented as metrics, test_reference as reference; \
 		metrics.write(); reference.write()"
