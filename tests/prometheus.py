@@ -18,7 +18,7 @@ from typing import Self
 
 import pytest
 
-from gates.adapters.modelserver import free_port
+from tests.ports import claimed_port
 
 STEP = 15.0
 """Seconds between two points of history."""
@@ -93,7 +93,7 @@ class PrometheusServer(AbstractContextManager["PrometheusServer"]):
     """Scrapes the targets three times a second, and starts with a history, if any."""
 
     def __init__(self, folder: Path, targets: Iterable[str] = (), past: str = "") -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{claimed_port()}"
         self._log = folder / "prometheus.log"
         config, data = folder / "prometheus.yml", folder / "data"
         listed = ", ".join(f"'{target}'" for target in targets)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gates.adapters.mlflowstore import connect
-from gates.adapters.modelserver import free_port
+from tests.ports import claimed_port
 
 GOOD_METRICS = {
     "accuracy": 0.93,
@@ -56,7 +56,7 @@ class MlflowServer(AbstractContextManager["MlflowServer"]):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{claimed_port()}"
         self._log = folder / "mlflow.log"
         command = ["server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--workers", "1"]
         command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]

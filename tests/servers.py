@@ -28,6 +28,8 @@ from tests.wire import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 T = TypeVar("T")
+START_PATIENCE = 150.0
+"""Seconds for a process that first imports much: on a busy machine that is a minute."""
 
 
 def eventually(condition: Callable[[], T | None], patience: float = PATIENCE) -> T:

@@ -28,6 +28,7 @@ from proxy.tally import ShadowTally
 from proxy.window import Window, merge_all
 from tests.servers import (
     JSON,
+    START_PATIENCE,
     AppServer,
     Background,
     Hosted,
@@ -35,6 +36,7 @@ from tests.servers import (
     Scripted,
     bound_socket,
     eventually,
+    listening_socket,
     origin_of,
     predicting,
     read_body,
@@ -140,16 +142,21 @@ class LocalWorker(Hosted):
         self._background.call(lambda: self.worker.probes.adopt(Snapshot(1, routes)))
 
     def window(self, route: ModelRoute) -> Window:
-        return self.worker.windows.of(route)
+        """Given between two turns of the loop, so that what was counted in one turn is there as a whole."""
+        return self._background.call(lambda: self.worker.windows.of(route))
 
     def idle(self) -> bool:
-        """Whether no exchange holds a connection: what is left in the pools is idle, and closed here. Looked at from
-        the loop, between two of its turns: from a thread, an exchange could be seen in its end, and not yet counted."""
+        """Whether no exchange holds a connection, and no copy is still to be compared: what is left in the pools is
+        idle, and closed here. Looked at between two turns of the loop as well."""
 
         def look() -> bool:
             self.worker.upstreams.retain([])
-            return self.worker.upstreams.connections == 0 and not any(
-                getattr(connection, "answering", False) for connection in self.server.server_state.connections
+            return (
+                self.worker.upstreams.connections == 0
+                and not any(load.copies for load in self.worker.mirror.loads.values())
+                and not any(
+                    getattr(connection, "answering", False) for connection in self.server.server_state.connections
+                )
             )
 
         return self._background.call(look)
@@ -160,24 +167,26 @@ class LocalWorker(Hosted):
 
 
 class WorkerProcess(AbstractContextManager["WorkerProcess"]):
-    """`python -m proxy`, as it is deployed. With `start` it finds a snapshot in its cache."""
+    """`python -m proxy`, as the supervisor starts it: on a socket that nobody else can come by. With `start` it finds a
+    snapshot in its cache."""
 
     def __init__(self, control: Origin, folder: Path, start: Snapshot | None = None) -> None:
         self.cache = folder / "snapshot.json"
         if start is not None:
             self.cache.write_bytes(snapshot.encode(start))
-        with bound_socket() as found:
-            self.port = origin_of(found).port
+        self._place = bound_socket()
+        self.port = origin_of(self._place).port
         self._log = folder / "worker.log"
-        arguments = ["--control", f"http://{control.authority}", "--listen", f"127.0.0.1:{self.port}"]
-        with self._log.open("ab") as log:
+        with self._log.open("ab") as log, listening_socket(self.port) as listener:
+            arguments = ["--control", f"http://{control.authority}", "--fd", str(listener.fileno())]
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "proxy", *arguments, "--cache", self.cache],
                 cwd=ROOT,
+                pass_fds=[listener.fileno()],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        eventually(self._is_live)
+        eventually(self._is_live, START_PATIENCE)
 
     def _is_live(self) -> bool:
         assert self._process.poll() is None, self.log
@@ -211,6 +220,7 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        self._place.close()
 
 
 class Fleet:
@@ -249,7 +259,8 @@ def passed_over(port: int, version: str = "40") -> int:
 
 
 class Scene:
-    """One worker, a champion and a candidate; each scene counts in an epoch of its own."""
+    """One worker, a champion and a candidate; each scene counts in an epoch of its own. Its deadlines are those that
+    only a hang reaches, until a test sets others."""
 
     epochs = 0
 
@@ -259,7 +270,10 @@ class Scene:
             server.handler = predicting(1.0)
             server.seen.clear()
         Scene.epochs += 1
-        self.route = ModelRoute("m", "/", target("40", champion), epoch=Scene.epochs, salt="s", timeout=5.0)
+        patient = ShadowPolicy(timeout=PATIENCE)
+        self.route = ModelRoute(
+            "m", "/", target("40", champion), epoch=Scene.epochs, salt="s", timeout=PATIENCE, shadow=patient
+        )
         self.port = worker.port
         worker.route(self.route)
 
@@ -276,7 +290,7 @@ class Scene:
 
     def shadowed(self, server: ModelServer | Scripted | Origin | None = None, **policy: object) -> Scene:
         """The champion serves, and the candidate gets copies."""
-        shadow = replace(ShadowPolicy(), **policy)  # type: ignore[arg-type]
+        shadow = replace(ShadowPolicy(timeout=PATIENCE), **policy)  # type: ignore[arg-type]
         return self.routed(candidate=target("42", server or self.candidate), shadow=shadow)
 
     @property

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from loadtests.reload import WAYS, Configuration, Seen, clients, measure, penstock, reached, saved, servers
+from tests.wire import PATIENCE
 
 BAD = ("", "models: [", "models: {m: {servers: {}}}", "\0")
 
@@ -56,6 +57,6 @@ async def disturbed(folder: Path) -> Seen:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not holds():  # noqa: ASYNC110 - another process does it
             await asyncio.sleep(0.002)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -82,19 +81,19 @@ def test_the_first_answers_of_a_sticky_user_are_counted_apart_in_both_roles(scen
 
 def test_what_is_under_way_shows_as_asked(background: Background, scene: Scene) -> None:
     """Until it is answered, in both roles, and only while there is a candidate."""
-    asked = threading.Event()
+    held = asyncio.Event()
 
     async def slow(seen: Seen, send: ASGISendCallable) -> None:
-        asked.set()
-        await asyncio.sleep(0.3)
+        await held.wait()
         await reply(send, PREDICTED)
 
     scene.post()
     assert scene.window.champion.asked == 0
     scene.candidate.handler = slow
     shadowed(scene).post()
-    assert asked.wait(10)
+    eventually(lambda: scene.candidate.seen)
     copies = scene.window.candidate_shadow
     assert (copies.asked, copies.answers) == (1, 0)
+    background.call(held.set)
     settled(scene, 1)
     assert (copies.asked, copies.answers, scene.window.champion.asked) == (1, 1, 1)

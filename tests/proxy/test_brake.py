@@ -100,8 +100,9 @@ def test_a_champion_that_copies_slow_down_is_rid_of_them(mirrored: Scene) -> Non
     """The first copies do it already: what it did without them is known from before the rollout. Answers are read off
     one connection after the other; each window takes its second."""
     knows_its_champion(mirrored)
-    usual, before = mirrored.worker.worker.mirror.brake.champions["m"][0].usual or 0, mirrored.window.shadow.sent
-    slowed(mirrored, lambda: 0.1 + 3 * usual if mirrored.window.shadow.sent > before else 0.0)
+    usual, shadow = mirrored.worker.worker.mirror.brake.champions["m"][0].usual or 0, mirrored.window.shadow
+    before = shadow.sent
+    slowed(mirrored, lambda: 0.1 + 3 * usual if shadow.sent > before else 0.0)
     held_back(mirrored)
     slowed(mirrored, lambda: 0.0)
     comes_back(mirrored)

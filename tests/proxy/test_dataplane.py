@@ -194,7 +194,7 @@ def test_large_bodies_come_whole_both_ways_to_a_slow_reader(scene: Scene) -> Non
         await reply(send, seen.body)
 
     scene.champion.handler = echoing
-    with Client(scene.routed(timeout=15.0).port, receive_buffer=16_384) as client:
+    with Client(scene.port, receive_buffer=16_384) as client:
         client.send(request("POST", "/", body=body))
         _, status, fields = client.read_head()
         assert (status, dict(fields)["content-length"]) == (200, str(len(body)))
@@ -228,8 +228,9 @@ def test_events_come_as_they_are_sent(background: Background, scene: Scene) -> N
 
 
 def test_the_time_to_the_head_is_counted_apart_from_the_whole(scene: Scene) -> None:
-    """Behind its head, the answer rests: in that time no head of the next one could come."""
-    rest = 0.3
+    """Behind its head, the answer rests: in that time no head of the next one could come. A busy machine may see the
+    head a while after it was sent."""
+    rest = 1.0
 
     async def slow_body(seen: Seen, send: ASGISendCallable) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": False})
@@ -242,7 +243,7 @@ def test_the_time_to_the_head_is_counted_apart_from_the_whole(scene: Scene) -> N
     for lane in (scene.window.champion, scene.window.candidate_shadow):
         eventually(lambda lane=lane: lane.answers == 1)  # type: ignore[misc]
         assert lane.first_byte.total == 1
-        assert lane.latency.sum_micros - lane.first_byte.sum_micros >= rest * 1e6 * 0.9
+        assert lane.latency.sum_micros - lane.first_byte.sum_micros >= rest * 1e6 / 2
 
 
 def test_a_request_sees_one_snapshot(background: Background, scene: Scene) -> None:

@@ -33,12 +33,12 @@ from tests.proxy.faults import (
     sha256,
 )
 from tests.servers import JSON, RESET, Background, eventually, read_request, refusing
-from tests.wire import Client, CutOff, Reply, request
+from tests.wire import PATIENCE, Client, CutOff, Reply, request
 from tests.workers import LocalWorker, target
 
-SECONDS = 2.0
-"""The deadline of an exchange that meets a fault. The good ones around it have much longer."""
-MARGIN = 5.0
+SECONDS = 3.0
+"""The deadline of an exchange that is to run out of time; all others have PATIENCE."""
+MARGIN = 20.0
 """Seconds that a busy machine may add to it; no exchange is as long without a fault of ours. How close to its deadline
 an exchange ends is told in test_pool_ends.py, by the loop's own timers."""
 AT_ONCE = 12
@@ -131,7 +131,7 @@ def _route(role: str, path: str, sound: Origin, faulty: Origin, timeout: float) 
         case "champion":
             return ModelRoute(path, path, target("40", faulty), timeout=timeout)
         case "shadow":
-            return ModelRoute(path, path, good, bad, shadow=ShadowPolicy(timeout=timeout), timeout=20.0)
+            return ModelRoute(path, path, good, bad, shadow=ShadowPolicy(timeout=timeout), timeout=PATIENCE)
         case _:
             no_copies = ShadowPolicy(share_bp=0)
             return ModelRoute(path, path, good, bad, ramp_bp=10_000, shadow=no_copies, timeout=timeout)
@@ -149,10 +149,16 @@ def matrix(background: Background) -> Iterator[Matrix]:
     ):
         worker.worker.upstreams.eject_after = sys.maxsize  # each fault is met, however many came before
         routes = [
-            _route(cell.role, cell.path, sound.origin, nobody if cell.fault == "refuse" else faulty.origin, SECONDS)
+            _route(
+                cell.role,
+                cell.path,
+                sound.origin,
+                nobody if cell.fault == "refuse" else faulty.origin,
+                SECONDS if getattr(cell.meaning, "code", "") == "timeout" else PATIENCE,
+            )
             for cell in MATRIX
         ]
-        routes += [_route(role, f"/{role}/sound", sound.origin, faulty.origin, 20.0) for role in ROLES]
+        routes += [_route(role, f"/{role}/sound", sound.origin, faulty.origin, PATIENCE) for role in ROLES]
         worker.route(*routes)
         made = Matrix(worker, sound, faulty, {route.model: route for route in routes})
         order = random.Random(1).sample(MATRIX, len(MATRIX))
@@ -227,7 +233,6 @@ def test_a_shadows_fault_changes_nothing_and_is_counted_once(matrix: Matrix, cel
         case NoAnswer(code) | Broken(code):
             assert (lane.errors, agreement.compared, agreement.skipped) == ({code: 1}, 0, {})
         case Lawful(judged=judged):
-            eventually(lambda: agreement.compared + sum(agreement.skipped.values()))
             assert agreement.findings | agreement.skipped == {judged: 1}
             assert agreement.compared + sum(agreement.skipped.values()) == 1
             assert lane.errors == ({"unreadable": 1} if judged == "unreadable" else {})
@@ -256,7 +261,7 @@ def test_the_copies_around_each_fault_are_answered_and_agree(matrix: Matrix) -> 
     assert window.shadow.offered == window.shadow.sent + sum(window.shadow.dropped.values())
     assert window.candidate_shadow.answers == window.shadow.sent
     assert window.candidate_shadow.errors == {}
-    eventually(lambda: window.agreement.compared + sum(window.agreement.skipped.values()) == window.shadow.sent)
+    assert window.agreement.compared + sum(window.agreement.skipped.values()) == window.shadow.sent
     assert window.agreement.compared > 0
     assert window.agreement.disagreed == 0
 
@@ -285,14 +290,15 @@ def test_no_request_is_sent_twice_but_where_a_kept_connection_closed_under_it(ma
 
 
 class Racing(Upstream):
-    """Closes each connection within a moment of its first answer: unused, or just as the next request comes."""
+    """Closes each connection within a moment of its first answer: unused, or just as the next request comes. On a busy
+    machine that is later, so the moments are of every order."""
 
     def __init__(self, background: Background) -> None:
         super().__init__(background, faulty=False)
         self.lost = 0
 
     async def play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        moment = random.Random(self.connections).uniform(0, 0.004)
+        moment = 0.0002 * 1000 ** random.Random(self.connections).random()
         for step in self.script_for(await read_request(reader)):
             await self.take(step, reader, writer)
         try:
@@ -314,7 +320,7 @@ def test_no_client_notices_a_kept_connection_that_closes_as_its_request_comes(
             return [_ask(kept, "/races/sound", name, "small") for name in names]
 
     with Racing(background) as upstream, ThreadPoolExecutor(AT_ONCE) as clients:
-        route = ModelRoute("races", "/races", target("40", upstream), timeout=20.0)
+        route = ModelRoute("races", "/races", target("40", upstream), timeout=PATIENCE)
         worker.route(route)
         asked = [one for those in clients.map(race, range(AT_ONCE)) for one in those]
         eventually(worker.idle)

@@ -14,7 +14,8 @@ from tests.proxy.behind import Behind
 from tests.servers import Background, eventually
 from tests.wire import PATIENCE, Client, CutOff, request
 
-QUICK = Limits(head_seconds=0.3, body_seconds=0.3, idle_seconds=0.3, linger_seconds=0.3)
+QUICK = Limits(head_seconds=0.5, body_seconds=1.0, idle_seconds=0.5, linger_seconds=0.3)
+"""What a client means to send in time is not late by them, on a busy machine either."""
 CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n"
 
 
@@ -73,7 +74,6 @@ def test_dripping_does_not_put_off_the_deadline(quick: Behind, what: str) -> Non
         client.send(start)
         if start == request("GET", "/"):
             assert client.read().status == 200
-        eventually(lambda: quick.connections)
         assert _ended_while_dripping(client, drip) == status
     eventually(lambda: not quick.connections and not quick.answering)
 

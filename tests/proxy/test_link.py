@@ -302,13 +302,13 @@ def test_windows_arrive_exactly_once_in_sum_across_every_kind_of_outage(control:
     eventually(lambda: _answers(control) == 5)
     control.refusing = True
     linked.count(7)
-    eventually(lambda: control.unheard == 2)
+    eventually(lambda: control.unheard >= 2)
     assert _answers(control) == 5
     control.refusing = False
     eventually(lambda: _answers(control) == 12)
-    control.mute = True
+    before, control.mute = control.unheard, True
     linked.count(11)
-    eventually(lambda: control.unheard == 4)
+    eventually(lambda: control.unheard >= before + 2)
     control.mute = False
     linked.count(1)
     eventually(lambda: _answers(control) == 24)

@@ -10,6 +10,7 @@ from proxy.errors import UpstreamClosed
 from proxy.pool import Pool
 from tests.proxy.exchanges import OK, STEADY, ask, in_pool
 from tests.servers import HANG, READ, RESET, Background, Script, Scripted, whole
+from tests.wire import PATIENCE
 
 
 @pytest.mark.parametrize("end", [[], [RESET]], ids=["close", "reset"])
@@ -62,13 +63,19 @@ def test_nothing_is_tried_again_once_a_byte_has_come_back(background: Background
 def test_a_connection_closed_while_idle_is_never_used(background: Background) -> None:
     async def scene(pool: Pool) -> None:
         assert await ask(pool) == b"ok"
-        await asyncio.sleep(0.1)
-        assert pool.size == 0
+        await emptied(pool)
         assert await ask(pool) == b"ok"
 
     with Scripted(background, [READ, OK]) as upstream:
         in_pool(upstream.origin, scene)
         assert upstream.connections == 2
+
+
+async def emptied(pool: Pool) -> None:
+    """Wait until the pool keeps no connection, by what came on the last one."""
+    async with asyncio.timeout(PATIENCE):
+        while pool.size:  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.01)
 
 
 POISON = whole(b"poison")
@@ -89,7 +96,7 @@ LAST = whole(b"ok", 200, "connection: close")
 def test_bytes_behind_an_answer_reach_no_other_request(background: Background, surplus: Script) -> None:
     async def scene(pool: Pool) -> None:
         assert await ask(pool) == b"ok"
-        await asyncio.sleep(0.1)
+        await emptied(pool)
         assert await ask(pool) == b"ok"
 
     with Scripted(background, [READ, *surplus, HANG], [READ, OK, HANG]) as upstream:
@@ -130,7 +137,7 @@ def test_an_idle_connection_is_used_for_half_the_time_that_its_server_keeps_it(
 
     answer = whole(b"ok", 200, field)
     with Scripted(background, [READ, answer, READ, answer, HANG]) as upstream:
-        in_pool(upstream.origin, scene, expiry=1.0)
+        in_pool(upstream.origin, scene, expiry=4.0)
         assert upstream.connections == (1 if kept else 2)
 
 

@@ -18,10 +18,10 @@ from proxy.tls import TlsUnusable, server_context
 from tests.proxy.faults import BOMB
 from tests.servers import HANG, READ, Background, ModelServer, Scripted, Seen, eventually, reply
 from tests.tls import Authority
-from tests.wire import Client, CutOff, request
+from tests.wire import PATIENCE, Client, CutOff, request
 from tests.workers import LocalWorker, target
 
-SOON = Limits(head_seconds=0.5, body_seconds=0.5, linger_seconds=0.1)
+SOON = Limits(head_seconds=2.0, body_seconds=2.0, linger_seconds=0.1)
 PATIENT = Limits(linger_seconds=0.1, drain_seconds=300.0)
 
 
@@ -33,7 +33,7 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture
 def secure(background: Background, champion: ModelServer, authority: Authority) -> Iterator[LocalWorker]:
     champion.seen.clear()
-    route = ModelRoute("m", "/", target("40", champion))
+    route = ModelRoute("m", "/", target("40", champion), timeout=PATIENCE)
     with LocalWorker(background, route, limits=SOON, tls=server_context(authority.certificate())) as local:
         yield local
 
@@ -76,7 +76,7 @@ def test_a_large_body_comes_whole_both_ways(secure: LocalWorker, authority: Auth
 def test_a_cut_answer_never_looks_whole(background: Background, authority: Authority) -> None:
     started = b"HTTP/1.1 200 OK\r\n\r\n"  # as long as the connection: only its end could tell
     with Scripted(background, [READ, started + b"part", HANG]) as upstream:
-        route = ModelRoute("m", "/", target("40", upstream), timeout=0.5)
+        route = ModelRoute("m", "/", target("40", upstream), timeout=2.0)
         tls = server_context(authority.certificate())
         with LocalWorker(background, route, tls=tls) as local, Client(local.port, tls=authority.client()) as client:
             client.send(request("GET", "/", version="1.0"))
@@ -161,7 +161,7 @@ def test_faulty_handshakes_end_by_their_deadline_and_hurt_nobody(secure: LocalWo
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
     faults = [b"", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"\x00" * 64, hello, b"\x15\x03\x01\x00\x02\x02\x46"]
     with Client(secure.port, tls=authority.client()) as good:
-        sockets = [socket.create_connection(("127.0.0.1", secure.port), timeout=20) for _ in range(40)]
+        sockets = [socket.create_connection(("127.0.0.1", secure.port), timeout=PATIENCE) for _ in range(40)]
         for number, silent in enumerate(sockets):
             silent.sendall(faults[number % len(faults)])
             assert good.request("GET", "/").status == 200

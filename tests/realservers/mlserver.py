@@ -11,7 +11,7 @@ from typing import Self
 
 import httpx2
 
-from gates.adapters.modelserver import free_port
+from tests.ports import claimed_port
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv" / "mlserver"
 MODEL = "iris"
@@ -36,7 +36,7 @@ class MLServer:
     """One server of one iris classifier, at `/v2/models/iris/infer`; its log is in its folder."""
 
     def __init__(self, folder: Path) -> None:
-        ports = {name: free_port() for name in ("http_port", "grpc_port", "metrics_port")}
+        ports = {name: claimed_port() for name in ("http_port", "grpc_port", "metrics_port")}
         self.url = f"http://127.0.0.1:{ports['http_port']}"
         model = folder / "model.joblib"
         subprocess.run([ENVIRONMENT / "bin" / "python", "-c", _TRAIN, model], check=True, timeout=300)

@@ -35,7 +35,7 @@ def parent() -> Iterator[int]:
     assert process.stdout is not None
     process.stdout.readline()
     yield process.pid
-    process.communicate(b"\n", timeout=10)
+    process.communicate(b"\n", timeout=60)
 
 
 def test_a_family_is_measured_together(parent: int) -> None:

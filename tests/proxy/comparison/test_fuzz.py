@@ -13,6 +13,7 @@ from time import thread_time
 
 import brotli
 import msgspec
+import pytest
 from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -39,6 +40,8 @@ takes, and fifty times what the dearest byte does."""
 LONG = 10_000
 """Bytes of a long document."""
 ROUTE = ModelRoute("m", "/", Target("1", (Origin("h", 1),)), record=RecordPolicy(fields=("**.a", "predictions.0")))
+pytestmark = pytest.mark.timeout(900)  # a busy machine takes minutes for it
+
 CASES = int(os.environ.get("PENSTOCK_FUZZ_CASES", "500"))
 
 WORDS = st.sampled_from(

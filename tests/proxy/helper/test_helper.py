@@ -22,6 +22,7 @@ from proxy.helper.frames import framed
 from proxy.pairs import Found, Pair, look_at
 from proxy.snapshot import AgreementSpec
 from tests.servers import eventually
+from tests.wire import PATIENCE
 
 Scenario = Callable[[Helper], Awaitable[None]]
 
@@ -155,7 +156,7 @@ def test_it_ends_with_its_worker() -> None:
         assert helper.stdin is not None
         helper.stdin.write(sent)
         helper.stdin.close()
-        assert helper.wait(30) == 0
+        assert helper.wait(PATIENCE) == 0
         assert helper.stdout is not None
         helper.stdout.close()
 
