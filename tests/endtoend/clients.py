@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from dataclasses import dataclass, field
 
-DEADLINE = 15.0
+DEADLINE = 60.0
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Clients:
         self._stopped.set()
         await asyncio.gather(*self._tasks)
 
-    async def answered(self, more: int, seconds: float = 30.0) -> None:
+    async def answered(self, more: int, seconds: float = 120.0) -> None:
         """Wait until `more` further requests have been answered."""
         goal = self.ledger.answered + more
         async with asyncio.timeout(seconds):

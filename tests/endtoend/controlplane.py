@@ -23,7 +23,8 @@ from proxy import snapshot as snapshots
 from proxy.push import Push, Sample, encode_push
 from proxy.snapshot import ModelRoute, Snapshot
 from proxy.window import Window
-from tests.servers import eventually
+from tests.servers import START_PATIENCE, eventually
+from tests.wire import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 MODEL = "fraud_detector"
@@ -137,22 +138,22 @@ class ControlPlane(AbstractContextManager["ControlPlane"]):
             assert self.process.poll() is None, self.log.read_text()
             return self.acting
 
-        eventually(acts)
+        eventually(acts, START_PATIENCE)
 
     def until_waiting(self) -> None:
-        eventually(lambda: self.waiting)
+        eventually(lambda: self.waiting, START_PATIENCE)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     def stop(self) -> int:
         self.signal(signal.SIGTERM)
-        return self.process.wait(SECONDS)
+        return self.process.wait(PATIENCE)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.client.close()
         self.process.kill()
-        self.process.wait(SECONDS)
+        self.process.wait(PATIENCE)
         if error is not None:
             print(self.log.read_text(errors="replace")[-8_000:])
 
@@ -170,12 +171,26 @@ class CountingWorker:
     def route(self) -> ModelRoute | None:
         return self.snapshot.by_model.get(MODEL)
 
-    def poll(self, control: ControlPlane) -> bool:
+    def follow(self, control: ControlPlane, candidate: bool = True) -> None:
+        """Poll until the route has a candidate, or has none any more. A busy control plane that has not answered yet
+        looks like one that has nothing newer, so each poll waits for longer than the one before."""
+        patience = 0.1
+
+        def follows() -> bool:
+            nonlocal patience
+            patience = min(2 * patience, SECONDS)
+            if not self.poll(control, patience) or self.route is None:
+                return False
+            return (self.route.candidate is not None) is candidate
+
+        eventually(follows)
+
+    def poll(self, control: ControlPlane, patience: float = 0.1) -> bool:
         """Take what is new, and acknowledge it; whether the control plane answered as one that acts."""
         for _ in range(2):
             target = f"/link/snapshot?worker={self.name}&generation={self.snapshot.generation}"
             try:
-                answer = control.client.get(target, timeout=0.1)
+                answer = control.client.get(target, timeout=patience)
             except httpx2.ReadTimeout:
                 return True  # held: it has nothing newer
             except httpx2.TransportError:

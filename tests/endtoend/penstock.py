@@ -13,10 +13,11 @@ from typing import Any, Self
 import httpx2
 import yaml
 
-from gates.adapters.modelserver import free_port
 from gates.client import ControlClient, ControlFailed
 from gates.status import ModelStatus
-from tests.servers import eventually
+from tests.ports import claimed_port
+from tests.servers import START_PATIENCE, eventually
+from tests.wire import PATIENCE
 
 MODEL = "fraud_detector"
 
@@ -25,8 +26,8 @@ def configuration(store: Path, servers: dict[str, str], **model: Any) -> dict[st
     """One model whose versions have a plain server each, given by its base URL; `model` adds to its section."""
     section = {"servers": {version: [url] for version, url in servers.items()}, **model}
     return {
-        "listen": f"127.0.0.1:{free_port()}",
-        "control": f"127.0.0.1:{free_port()}",
+        "listen": f"127.0.0.1:{claimed_port()}",
+        "control": f"127.0.0.1:{claimed_port()}",
         "store": f"sqlite:///{store}",
         "models": {MODEL: section},
     }
@@ -48,7 +49,7 @@ class Penstock:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
 
     def __enter__(self) -> Self:
-        eventually(lambda: self._answers("/-/ready"))
+        eventually(lambda: self._answers("/-/ready"), START_PATIENCE)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -60,7 +61,7 @@ class Penstock:
         """SIGTERM, and the exit status that follows."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(START_PATIENCE)
 
     def model(self) -> ModelStatus | None:
         """None while no control plane answers."""
@@ -82,7 +83,7 @@ class Penstock:
     def _answers(self, path: str) -> bool:
         assert self.process.poll() is None, self.log.read_text(errors="replace")
         try:
-            return httpx2.get(self.url + path, trust_env=False).status_code == 200
+            return httpx2.get(self.url + path, timeout=PATIENCE, trust_env=False).status_code == 200
         except httpx2.HTTPError:
             return False
 

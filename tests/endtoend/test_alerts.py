@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.endtoend import controlplane
 from tests.endtoend.controlplane import CountingWorker, control_plane
 from tests.endtoend.penstock import MODEL, Penstock, configuration, kill
 from tests.mailbox import Mailbox, text_of
 from tests.servers import Background, ModelServer, eventually, predicting
 from tests.webhook import Webhook
+
+pytestmark = pytest.mark.timeout(600)  # each starts two processes, on a busy machine
 
 
 def test_a_control_plane_that_dies_neither_loses_an_alert_nor_repeats_one(
@@ -34,7 +38,7 @@ def test_a_control_plane_that_dies_neither_loses_an_alert_nor_repeats_one(
                 client.ask(MODEL, "rollback", by="ada", reason="second thoughts")
             eventually(lambda: titles(webhook)[1:])
             die(penstock)
-            webhook.received.clear()
+            webhook.forget()
             webhook.status = 200
             eventually(lambda: penstock.model() is not None)
             eventually(lambda: titles(webhook) == [f"{MODEL}: rolled back"])
@@ -53,7 +57,7 @@ def test_a_gates_rollback_calls_somebody_by_mail(tmp_path: Path) -> None:
         with control_plane(config, tmp_path / "log", MAIL_URL=mailbox.url) as control:
             control.until_acting()
             worker = CountingWorker()
-            worker.poll(control)
+            worker.follow(control)
             worker.traffic(60, failures=60)
             worker.push(control)
             eventually(lambda: mailbox.mails)

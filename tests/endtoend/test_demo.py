@@ -26,6 +26,7 @@ from tests.browser import Watched
 from tests.endtoend.penstock import kill
 from tests.gates.dashboard.visitor import ask, decisions, log_in, no_go_is_shown, phase_is
 from tests.servers import eventually
+from tests.wire import PATIENCE
 
 HERE = f"#{MODEL}"
 A_ROLLOUT = 150.0
@@ -68,7 +69,8 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The browser is there first: the better candidate's climb does not wait for it."""
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-m", "gates", "demo", "--keep", "--directory", "here", "--summary", "summary.json"]
     with (folder / "said.txt").open("wb") as said:
@@ -86,7 +88,7 @@ def people(demo: Demo) -> str:
     control, config = demo.control(), yaml.safe_load(demo.config.read_text())
     tokens = [{"name": name, "role": role, "hash": hash_of(token)} for name, role, token in PEOPLE]
     demo.config.write_text(yaml.safe_dump({**config, "access": {"tokens": tokens}}, sort_keys=False))
-    eventually(lambda: httpx2.get(f"{control}/api/models", trust_env=False).status_code == 401)
+    eventually(lambda: httpx2.get(f"{control}/api/models", timeout=A_ROLLOUT, trust_env=False).status_code == 401)
     return control
 
 
@@ -197,7 +199,8 @@ def test_it_ends_when_it_is_told_to_and_leaves_nothing_running(demo: Demo) -> No
     assert len(family) > 5, "the supervisor, the control plane, two workers and three servers at the least"
     demo.process.send_signal(signal.SIGTERM)
     assert demo.process.wait(120) == 0, demo.said
-    assert not [process for process in family if process.is_running()]
+    _, left = psutil.wait_procs(family, timeout=PATIENCE)
+    assert not left
 
 
 def control_plane(demo: Demo) -> psutil.Process:

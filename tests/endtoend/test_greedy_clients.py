@@ -13,7 +13,7 @@ import pytest
 from proxy.limits import Limits
 from tests.endtoend.stages import MAX_BODY, MIB, Stage, staged
 from tests.servers import Background
-from tests.wire import Client, request
+from tests.wire import PATIENCE, Client, request
 
 HEAVY = bool(os.environ.get("PENSTOCK_CLIENT_FAULTS"))
 """Every depth and every split, and not a choice of them: `make client-faults`."""
@@ -67,7 +67,6 @@ def test_what_is_too_large_is_refused_and_never_held(fresh: Stage, what: str) ->
         for client in clients:
             client.send(start)
         for client in clients:
-            client.socket.settimeout(20)
             with suppress(BrokenPipeError, ConnectionResetError):  # it need not listen to the end
                 client.send(more)
             highest = max(highest, fresh.worker.resident_bytes)
@@ -90,12 +89,14 @@ def refused_with(client: Client) -> int:
 # Clients that do not wait for an answer
 
 
+@pytest.mark.timeout(600)
 def test_a_flood_of_requests_is_never_held(fresh: Stage) -> None:
     """A client that is answered may send one more, and not all that it has; each holds some forty times its bytes."""
     count = 50_000
     assert fresh.answers()
     before = highest = fresh.worker.resident_bytes
     with Client(fresh.port) as client:
+        client.socket.settimeout(5 * PATIENCE)  # of a socket that is sent all in one call, it is the time for it all
         sender = threading.Thread(target=client.send, args=(b"GET /-/live HTTP/1.1\r\nhost: a\r\n\r\n" * count,))
         sender.start()
         for _ in range(count):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from pathlib import Path
 
 import msgspec
+import pytest
 from uvicorn._types import ASGISendCallable
 
 from gates.status import ModelStatus
 from proxy.snapshot import Phase
 from tests.endtoend.clients import Clients
 from tests.endtoend.penstock import MODEL, Penstock, configuration, kill
-from tests.servers import Background, ModelServer, Seen, eventually, reply
+from tests.servers import START_PATIENCE, Background, ModelServer, Seen, eventually, reply
 
 CLIENTS = 32
 
@@ -34,7 +36,7 @@ def settings(folder: Path, champion: ModelServer, candidate: ModelServer) -> dic
         {"40": f"http://{champion.origin.authority}", "42": f"http://{candidate.origin.authority}"},
         champion="40",
         candidate="42",
-        timeout="10s",
+        timeout="60s",
         sticky={"header": "x-request-id"},
         plan={
             "shadow": {"min_duration": "0s", "min_requests": 100},
@@ -49,6 +51,7 @@ def on_the_ramp(penstock: Penstock) -> ModelStatus | None:
     return status if status is not None and status.phase is Phase.RAMP and status.rollout is not None else None
 
 
+@pytest.mark.timeout(600)  # starts on a busy machine
 def test_no_answer_is_lost_when_control_plane_worker_and_whole_are_killed(
     background: Background, tmp_path: Path
 ) -> None:
@@ -63,6 +66,7 @@ def test_no_answer_is_lost_when_control_plane_worker_and_whole_are_killed(
 async def kill_one_after_the_other(penstock: Penstock, champion: ModelServer, candidate: ModelServer) -> None:
     async with Clients(penstock.port, CLIENTS) as clients:
         ledger = clients.ledger
+        began = time.monotonic()
         before = await asyncio.to_thread(eventually, lambda: on_the_ramp(penstock))
         with penstock.client() as client:
             decisions = client.events(MODEL)
@@ -72,11 +76,11 @@ async def kill_one_after_the_other(penstock: Penstock, champion: ModelServer, ca
         kill(control)
         await clients.answered(500)
         assert ledger.lost == [], "the control plane is on nobody's path"
-        after = await asyncio.to_thread(eventually, lambda: on_the_ramp(penstock))
+        after = await asyncio.to_thread(eventually, lambda: on_the_ramp(penstock), START_PATIENCE)
         assert before.rollout is not None
         assert after.rollout is not None
         assert (after.rollout.id, after.rollout.position) == (before.rollout.id, before.rollout.position)
-        assert after.rollout.elapsed <= before.rollout.elapsed + 60
+        assert after.rollout.elapsed <= before.rollout.elapsed + (time.monotonic() - began), "time that went by"
         with penstock.client() as client:
             assert client.events(MODEL) == decisions, "the audit trail is what it was"
 

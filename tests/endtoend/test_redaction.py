@@ -19,7 +19,8 @@ import pytest
 
 from gates.adapters.mlflowstore import connect
 from tests.endtoend.penstock import MODEL, Penstock, configuration
-from tests.servers import JSON, Background, Handler, ModelServer, Seen, eventually, reply
+from tests.servers import JSON, START_PATIENCE, Background, Handler, ModelServer, Seen, eventually, reply
+from tests.wire import PATIENCE
 
 pytestmark = pytest.mark.timeout(600)  # MLflow's import and its first database, on a busy machine
 
@@ -121,7 +122,7 @@ def test_no_marked_field_is_found_anywhere(tmp_path: Path, registered: str, back
         settings["mlflow"] = {"tracking_uri": registered}
         with Penstock(tmp_path, settings, workers=2) as penstock:
             rounds = count()
-            told = eventually(lambda: _told_after(penstock, next(rounds)))
+            told = eventually(lambda: _told_after(penstock, next(rounds)), START_PATIENCE)
             with penstock.client() as client:
                 client.ask(MODEL, "rollback", "jane", "seen enough")
             eventually(lambda: (seen := penstock.model()) and seen.phase == "rolled_back")
@@ -131,7 +132,7 @@ def test_no_marked_field_is_found_anywhere(tmp_path: Path, registered: str, back
                 text=True,
                 check=True,
             ).stdout
-            table = eventually(lambda: _table(registered))
+            table = eventually(lambda: _table(registered), START_PATIENCE)  # it imports MLflow first
             heard = [told, shown, table, _api(penstock, "events"), *map(_getting(penstock), PAGES)]
         heard.append(penstock.log.read_text())
     kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
@@ -163,6 +164,7 @@ def _told_after(penstock: Penstock, number: int) -> str:
                 "authorization": f"Bearer {IN_HEADER}",
                 "cookie": IN_HEADER,
             },
+            timeout=PATIENCE,
             trust_env=False,
         )
         assert kind == "streamed" or CANARY in response.text, "the servers echo what they are sent"
@@ -176,7 +178,7 @@ PAGES = ("/metrics", "/api/status", f"/api/models/{MODEL}")
 
 
 def _getting(penstock: Penstock) -> Any:
-    return lambda path: httpx2.get(penstock.control_url + path, trust_env=False).text
+    return lambda path: httpx2.get(penstock.control_url + path, timeout=PATIENCE, trust_env=False).text
 
 
 def _api(penstock: Penstock, what: str) -> str:

@@ -12,12 +12,14 @@ import httpx2
 import pytest
 
 from gates.access import Role
-from gates.adapters.modelserver import free_port
 from gates.adapters.tokens import hash_of, make
 from gates.client import ControlClient
 from gates.exits import Exit
 from tests.endtoend.penstock import MODEL, Penstock, configuration
-from tests.servers import eventually
+from tests.ports import claimed_port
+from tests.servers import START_PATIENCE, eventually
+
+pytestmark = pytest.mark.timeout(900)  # each command is an interpreter of its own
 
 
 def tokens() -> dict[Role, str]:
@@ -31,7 +33,8 @@ def with_access(settings: dict[str, object], known: Mapping[Role, str]) -> dict[
 
 def penstock(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gates", *arguments]
-    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
+    everything = {**os.environ, **environment}
+    return subprocess.run(command, env=everything, capture_output=True, text=True, timeout=START_PATIENCE)
 
 
 def test_workers_are_let_in_and_people_by_their_roles(tmp_path: Path) -> None:
@@ -61,20 +64,20 @@ def test_workers_are_let_in_and_people_by_their_roles(tmp_path: Path) -> None:
 
 def apart(running: Penstock, token: str, folder: Path) -> None:
     """A proxy elsewhere shows a token of its own."""
-    port = free_port()
+    port = claimed_port()
     command = [sys.executable, "-m", "gates", "proxy", "--control", running.control_url]
     command += ["--listen", f"127.0.0.1:{port}", "--cache", str(folder / "apart.json")]
     process = subprocess.Popen(command, env={**os.environ, "PENSTOCK_TOKEN": token})
     try:
-        eventually(lambda: ready(f"http://127.0.0.1:{port}"))
+        eventually(lambda: ready(f"http://127.0.0.1:{port}"), START_PATIENCE)
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(START_PATIENCE)
 
 
 def ready(url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/-/ready", trust_env=False).status_code == 200
+        return httpx2.get(f"{url}/-/ready", timeout=START_PATIENCE, trust_env=False).status_code == 200
     except httpx2.HTTPError:
         return False
 
@@ -82,7 +85,7 @@ def ready(url: str) -> bool:
 @pytest.mark.parametrize("command", ["serve", "control"])
 def test_a_port_that_others_reach_needs_tokens(tmp_path: Path, command: str) -> None:
     file = tmp_path / "penstock.yaml"
-    file.write_text(f"listen: 127.0.0.1:{free_port()}\ncontrol: 0.0.0.0:{free_port()}\nmodels: {{}}\n")
+    file.write_text(f"listen: 127.0.0.1:{claimed_port()}\ncontrol: 0.0.0.0:{claimed_port()}\nmodels: {{}}\n")
     refused = penstock(command, "--config", str(file))
     assert refused.returncode == Exit.CONFIGURATION
     assert refused.stderr.startswith(f"{file}:")
@@ -94,6 +97,6 @@ def test_a_new_token_and_its_hash() -> None:
     token = made.stdout.strip()
     assert f'{{name: ada, role: operator, hash: "{hash_of(token)}"}}' in made.stderr
     command = [sys.executable, "-m", "gates", "token", "hash"]
-    hashed = subprocess.run(command, input=made.stdout, capture_output=True, text=True, timeout=60)
+    hashed = subprocess.run(command, input=made.stdout, capture_output=True, text=True, timeout=START_PATIENCE)
     assert hashed.stdout.strip() == hash_of(token)
     assert penstock("token", "new", "--role", "king").returncode == Exit.USAGE

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from gates.adapters.mlflowstore import connect
@@ -17,9 +18,11 @@ from gates.cli import run
 from tests.endtoend.clients import Clients
 from tests.endtoend.penstock import MODEL, Penstock, configuration
 from tests.endtoend.test_kills import digesting
-from tests.servers import Background, ModelServer
+from tests.servers import Background, ModelServer, eventually
+from tests.wire import PATIENCE
 
 
+@pytest.mark.timeout(600)  # MLflow's import, on a busy machine
 def test_the_previous_version_serves_within_a_second(background: Background, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client = connect(uri)
@@ -28,18 +31,18 @@ def test_the_previous_version_serves_within_a_second(background: Background, tmp
         client.create_model_version(MODEL, str(tmp_path / "model"))
     with ModelServer(background, digesting) as old, ModelServer(background, digesting) as new:
         servers = {"1": f"http://{old.origin.authority}", "2": f"http://{new.origin.authority}"}
-        settings = configuration(tmp_path / "penstock.db", servers, champion="1", timeout="10s")
+        settings = configuration(tmp_path / "penstock.db", servers, champion="1", timeout="60s")
         settings |= {"mlflow": {"tracking_uri": uri}, "model_versions": "model_versions.yaml"}
         with Penstock(tmp_path, settings, workers=1) as penstock:
             seconds, failed = asyncio.run(_back_and_forth(penstock))
-            told = yaml.safe_load((tmp_path / "model_versions.yaml").read_text())["models"][MODEL]
-            assert told == {"current": "1", "previous": "2"}
+            pinned = {"current": "1", "previous": "2"}
+            eventually(lambda: _pinned(tmp_path / "model_versions.yaml") == pinned)
             status = penstock.model()
             assert status is not None
             assert (status.champion, status.previous, status.warm) == ("1", "2", ("2",))
             _await_registry(lambda: _runs(client).get("reverted"))
     assert failed == []
-    assert seconds < 20.0, "what is asked for is a second; a busy machine is given time"
+    assert seconds < PATIENCE, "what is asked for is a second; a busy machine is given time"
     print(f"the old version answered {seconds:.3f} s after the command was given")
     aliases = client.get_registered_model(MODEL).aliases
     assert {name: str(version) for name, version in aliases.items()} == {"champion": "1"}
@@ -53,6 +56,10 @@ def test_the_previous_version_serves_within_a_second(background: Background, tmp
     chain.follow(links)
     chain.end(head or GENESIS)
     assert (links[-1].row.event, links[-1].row.by) == ("revert", "ada")
+
+
+def _pinned(file: Path) -> object:
+    return yaml.safe_load(file.read_text())["models"][MODEL]
 
 
 async def _back_and_forth(penstock: Penstock) -> tuple[float, list[str]]:
@@ -73,7 +80,7 @@ async def _back_and_forth(penstock: Penstock) -> tuple[float, list[str]]:
 
 
 async def _served_by(by_version: dict[str, int], version: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while version not in by_version:  # noqa: ASYNC110 - clients count, and tell nobody
             await asyncio.sleep(0.01)
 

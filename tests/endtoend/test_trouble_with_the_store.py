@@ -14,6 +14,9 @@ from tests.endtoend.controlplane import MODEL, ControlPlane, CountingWorker, con
 from tests.gates.cli.calling import called
 from tests.postgres import Postgres
 from tests.servers import eventually
+from tests.wire import PATIENCE
+
+pytestmark = pytest.mark.timeout(600)  # a start on a busy machine
 
 
 @contextmanager
@@ -27,7 +30,7 @@ def full(control: ControlPlane, database: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(control: ControlPlane, database: Path) -> Iterator[None]:
-    other = sqlite3.connect(database, isolation_level=None)
+    other = sqlite3.connect(database, timeout=PATIENCE, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     yield
     other.execute("ROLLBACK")
@@ -61,14 +64,14 @@ def rolled_back_meanwhile(control: ControlPlane, url: str, trouble: Callable[[],
     """A gate fails while the store is in trouble."""
     control.until_acting()
     worker = CountingWorker()
-    eventually(lambda: worker.poll(control) and worker.route is not None and worker.route.candidate is not None)
+    worker.follow(control)
     before = trail(url)
     with trouble():
         eventually(lambda: control.without_store)
         assert control.command("pause", "ada") == 503, "nothing but a rollback is decided"
         worker.traffic(10, failures=10)
         assert worker.push(control)
-        eventually(lambda: worker.poll(control) and worker.route is not None and worker.route.candidate is None)
+        worker.follow(control, candidate=False)
         assert control.phase() == "rolled_back"
         shown = called("status", "--control", str(control.client.base_url), cwd=Path.cwd()).stdout
         assert shown.startswith("✘ the store fails: "), "whoever is on call reads it first"

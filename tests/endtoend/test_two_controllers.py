@@ -28,11 +28,13 @@ from tests.endtoend.controlplane import (
     trail,
 )
 from tests.postgres import Postgres
-from tests.servers import eventually
-from tests.wire import call
+from tests.servers import START_PATIENCE, eventually
+from tests.wire import PATIENCE, call
 from tests.workers import WorkerProcess
 
 ROUNDS = int(os.environ.get("PENSTOCK_SOAK_STOPS", "2"))
+
+pytestmark = pytest.mark.timeout(600 + 60 * ROUNDS)  # two starts on a busy machine
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Pair:
                 return first, second
             return (second, first) if second.acting and first.waiting else None
 
-        found = eventually(sorted_out)
+        found = eventually(sorted_out, START_PATIENCE)
         assert found is not None
         return found
 
@@ -82,17 +84,17 @@ def test_the_one_that_waits_says_so_and_names_the_other(pair: Pair) -> None:
 def test_the_one_that_waits_goes_on_where_the_other_ended(pair: Pair, number: signal.Signals) -> None:
     acting, waiting = pair.sort()
     worker = CountingWorker()
-    assert worker.poll(acting)
+    worker.follow(acting)
     worker.traffic(30)
     assert worker.push(acting)
     assert acting.command("pause", "ada") == 200
     before = trail(pair.url)
     acting.signal(number)
-    acting.process.wait(SECONDS)
+    acting.process.wait(PATIENCE)
     waiting.until_acting()
     assert trail(pair.url) == before, "taking over is no change"
     assert waiting.phase() == "paused"
-    assert worker.poll(waiting)
+    worker.follow(waiting)
     assert worker.push(waiting)
     eventually(lambda: waiting.client.get(f"/api/models/{MODEL}").json()["rollout"]["requests"] == 30)
     assert waiting.command("resume", "ada") == 200
@@ -145,9 +147,9 @@ def test_a_worker_behind_their_common_address_finds_the_one_that_acts(postgres: 
         first.until_acting()
         worker = stack.enter_context(WorkerProcess(Origin("127.0.0.1", first.port), tmp_path))
         eventually(lambda: followed(first))
-        acting = first if f"(pid {second.process.pid}," in rival(first) else second
+        acting = eventually(lambda: one_that_acts(first, second), START_PATIENCE)
         acting.signal(signal.SIGKILL)
-        acting.process.wait(SECONDS)
+        acting.process.wait(PATIENCE)
         eventually(lambda: followed(first))
         assert call(worker.port, "GET", "/-/ready").status == 200
 
@@ -161,14 +163,11 @@ def followed(control: ControlPlane) -> bool:
     return status["generation"] in status["workers"].values()
 
 
-def rival(control: ControlPlane) -> str:
-    """What the one that waits at this address says; each new connection may come to either."""
-
-    def said() -> str:
-        answer = httpx2.get(f"http://127.0.0.1:{control.port}/-/ready", trust_env=False, timeout=SECONDS)
-        return answer.text if answer.status_code == 503 else ""
-
-    return eventually(said)
+def one_that_acts(first: ControlPlane, second: ControlPlane) -> ControlPlane | None:
+    """By what the one that waits at their address says; each new connection may come to either."""
+    answer = httpx2.get(f"http://127.0.0.1:{first.port}/-/ready", trust_env=False, timeout=SECONDS)
+    named = (control for control in (first, second) if f"(pid {control.process.pid}," in answer.text)
+    return next(named, None) if answer.status_code == 503 else None
 
 
 def wish(control: ControlPlane) -> str:

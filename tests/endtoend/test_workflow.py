@@ -40,7 +40,7 @@ def registry(tracking_uri: str, tmp_path: Path) -> str:
     return tracking_uri
 
 
-@pytest.mark.timeout(600)  # a dozen commands, each an interpreter of its own
+@pytest.mark.timeout(1200)  # a dozen commands, each an interpreter of its own
 def test_a_bad_version_is_blocked_and_a_good_one_is_promoted(
     background: Background, tmp_path: Path, registry: str
 ) -> None:

@@ -59,7 +59,7 @@ def _run(step: Mapping[str, Any], folder: Path, environment: Mapping[str, str]) 
     """As `shell: bash` means it (docs.github.com, workflow syntax): errors and broken pipes end the step."""
     assert step["shell"] == "bash"
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
-    return subprocess.run(command, cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=170)
+    return subprocess.run(command, cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=400)
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

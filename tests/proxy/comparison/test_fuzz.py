@@ -40,9 +40,9 @@ takes, and fifty times what the dearest byte does."""
 LONG = 10_000
 """Bytes of a long document."""
 ROUTE = ModelRoute("m", "/", Target("1", (Origin("h", 1),)), record=RecordPolicy(fields=("**.a", "predictions.0")))
-pytestmark = pytest.mark.timeout(900)  # a busy machine takes minutes for it
-
 CASES = int(os.environ.get("PENSTOCK_FUZZ_CASES", "500"))
+
+pytestmark = pytest.mark.timeout(600 + CASES)  # a busy machine takes minutes for it
 
 WORDS = st.sampled_from(
     ["predictions", "outputs", "choices", "data", "messages", "output", "error", "embedding", "index", "datatype",
