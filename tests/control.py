@@ -30,6 +30,7 @@ from proxy.push import Push, Sample, decode_push, encode_push
 from proxy.snapshot import AgreementSpec, ModelRoute, Origin, Phase, ShadowPolicy, Snapshot, Sticky
 from proxy.window import Window
 from tests.fakes import FakeAlertLog, FakeClock, FakeNotifier, FakeRegistry, MemoryStore
+from tests.wire import PATIENCE
 
 P = ParamSpec("P")
 
@@ -55,6 +56,13 @@ def in_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
         asyncio.run(test(*args, **kwargs))
 
     return run
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what a thread, a file system or another task does; fails after a bound that only a hang reaches."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110 - none of them tells when
+            await asyncio.sleep(0.005)
 
 
 def model_settings(name: str = MODEL, **changes: Any) -> ModelSettings:

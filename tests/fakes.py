@@ -15,6 +15,9 @@ from gates.rollout import Rollout
 from gates.state import AuditRow, Commit, Errand, Recorded, Serving, StageClock, State, Trial, WorkerSample
 from proxy.snapshot import Snapshot
 
+HANG = 150.0
+"""Seconds that a call hangs at most, more than any test waits for it."""
+
 
 @dataclass
 class FakeClock:
@@ -147,7 +150,7 @@ class MemoryStore:
         """Nothing is held."""
 
     def _answer(self) -> None:
-        self.gate.wait(10)
+        assert self.gate.wait(HANG)
         if self.broken:
             raise StoreError(self.broken)
 
@@ -234,7 +237,7 @@ class FakeNotifier:
         self.gate.set()
 
     def send(self, channel: str, alert: Alert) -> None:
-        self.gate.wait(10)
+        assert self.gate.wait(HANG)
         if trouble := self.trouble(channel):
             raise NotifyError(trouble)
         self.sent.append((channel, alert))
@@ -254,10 +257,11 @@ class FakeAlertLog:
     def tell(self, key: AlertKey, at: float, before: float) -> None:
         self._answer()
         if (begun := ended(key)) is None:
-            self.rows[key] = at
+            rows = {**self.rows, key: at}
         else:
-            self.rows.pop(begun, None)
-        self.rows = {key: at for key, at in self.rows.items() if at >= before or key.name in CONDITIONS}
+            rows = {known: at for known, at in self.rows.items() if known != begun}
+        # at once: tests look at them while a thread writes
+        self.rows = {key: at for key, at in rows.items() if at >= before or key.name in CONDITIONS}
 
     def _answer(self) -> None:
         if self.broken:
@@ -281,7 +285,7 @@ class FakeMetrics:
     def series(self, query: str, seconds: float, at: float) -> Sequence[Series]:
         self.asked += 1
         self.called.set()
-        assert self.free.wait(10)
+        assert self.free.wait(HANG)
         if self.trouble:
             raise MetricsError(self.trouble)
         value = self.answers.get(query)

@@ -9,6 +9,7 @@ import pytest
 
 from gates.controller.daemonthread import DaemonThread, in_thread
 from tests.control import in_loop
+from tests.wire import PATIENCE
 
 
 @in_loop
@@ -53,7 +54,7 @@ import threading
 from gates.controller.daemonthread import DaemonThread
 DaemonThread("stuck").submit(threading.Event().wait)
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)
 
 
 def test_a_thread_that_was_never_used_is_shut_down_too() -> None:

@@ -15,7 +15,7 @@ from gates.phases import Event
 from gates.ports import RolloutFacts, StoreError, Versions
 from gates.rollout import Rollout
 from proxy.snapshot import Phase
-from tests.control import MODEL, TERMS, Desk, in_loop, model_settings
+from tests.control import MODEL, TERMS, Desk, in_loop, model_settings, until
 from tests.fakes import FakeRegistry
 from tests.gates.controller.test_gatekeeper import KnownVersions
 
@@ -178,17 +178,13 @@ async def test_figures_that_cannot_be_taken_are_not_missed(caplog: pytest.LogCap
 
 @in_loop
 async def test_the_loop_carries_what_a_commit_stores_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MEASURE_EVERY", 60.0)
+    monkeypatch.setattr(module, "MEASURE_EVERY", 3600.0)
     registry = FakeRegistry()
     async with Desk(model_settings(candidate=None), registry=registry) as desk:
         loop = asyncio.ensure_future(errands_at(desk).run())
         await asyncio.sleep(0.05)
         await desk.controller.start_rollout(MODEL, "42", "ada", "")
-        for _ in range(1000):
-            if registry.acts:
-                break
-            await asyncio.sleep(0.01)
-        assert registry.acts[0] == "begin"
+        await until(lambda: registry.acts[:1] == ["begin"])
         loop.cancel()
         with pytest.raises(asyncio.CancelledError):
             await loop

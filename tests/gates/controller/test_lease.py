@@ -12,6 +12,7 @@ from gates.phases import Event
 from gates.ports import StoreError
 from proxy.snapshot import Phase
 from tests.control import MODEL, Desk, in_loop
+from tests.wire import PATIENCE
 
 OTHER = "another control plane"
 
@@ -37,12 +38,12 @@ async def test_a_lost_lease_ends_the_work_and_lets_the_polls_go() -> None:
     async with Desk() as desk:
         worker = desk.worker()
         await worker.poll()
-        held = asyncio.ensure_future(worker.poll(timeout=10))
+        held = asyncio.ensure_future(worker.poll(timeout=3600))
         work = asyncio.ensure_future(desk.controller.run())
         await asyncio.sleep(0.03)
         assert not work.done()
         desk.store.holder = OTHER
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await work
             assert not await held
         assert not desk.controller.started
@@ -87,7 +88,7 @@ async def test_it_does_not_step_back_before_its_rollback_is_on_record() -> None:
         await asyncio.sleep(0.05)
         assert not work.done(), "nobody can take a lease from a store that is gone"
         desk.store.broken, desk.store.holder = "", OTHER
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not work.done():
                 desk.clock.advance(1.0)
                 await asyncio.sleep(0.01)

@@ -32,6 +32,7 @@ from tests.gates.controller.outside import (
     verdict,
 )
 from tests.prometheus import Exporter, PrometheusServer, require_programs
+from tests.wire import PATIENCE
 
 
 class TestPrometheus:
@@ -95,7 +96,7 @@ class TestPrometheus:
         async with desk_of(metrics, [LOSS]) as desk:
             worker = desk.worker()
             looking = asyncio.create_task(desk.controller.promotions.look())
-            assert await asyncio.to_thread(metrics.called.wait, 10)
+            assert await asyncio.to_thread(metrics.called.wait, PATIENCE)
             await desk.wait(1, worker)
             worker.traffic(100, failures=60)
             await desk.wait(1, worker)
@@ -105,17 +106,14 @@ class TestPrometheus:
             await looking
 
     @in_loop
-    async def test_a_server_that_hangs_is_given_up(self) -> None:
-        metrics, patience = FakeMetrics(loss=1.0), lookout.ANSWER_SECONDS
+    async def test_a_server_that_hangs_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        metrics = FakeMetrics(loss=1.0)
         metrics.free.clear()
-        lookout.ANSWER_SECONDS = 0.01
-        try:
-            async with desk_of(metrics, [LOSS]) as desk:
-                await look(desk)
-                assert reason(desk, "loss") == "no answer within 0.01 s"
-                metrics.free.set()
-        finally:
-            lookout.ANSWER_SECONDS = patience
+        monkeypatch.setattr(lookout, "ANSWER_SECONDS", 0.01)
+        async with desk_of(metrics, [LOSS]) as desk:
+            await look(desk)
+            assert reason(desk, "loss") == "no answer within 0.01 s"
+            metrics.free.set()
 
     @in_loop
     async def test_a_bug_costs_its_gate_the_word_and_the_control_loop_nothing(self) -> None:

@@ -10,7 +10,8 @@ import pytest
 from gates.phases import Event
 from proxy import snapshot as snapshots
 from proxy.snapshot import Phase
-from tests.control import Desk, in_loop
+from tests.control import Desk, in_loop, until
+from tests.wire import PATIENCE
 
 
 @in_loop
@@ -18,7 +19,7 @@ async def test_a_poll_is_held_until_something_changes() -> None:
     async with Desk() as desk:
         worker = desk.worker()
         await worker.poll()
-        held = asyncio.ensure_future(desk.controller.poll("w1", worker.snapshot.generation, 20))
+        held = asyncio.ensure_future(desk.controller.poll("w1", worker.snapshot.generation, 3600))
         await asyncio.sleep(0)
         assert not held.done()
         await desk.command(Event.CLIMB)
@@ -52,7 +53,7 @@ async def test_nobody_waits_for_a_controller_that_ends() -> None:
     async with Desk() as desk:
         worker = desk.worker()
         await worker.poll()
-        held = asyncio.ensure_future(worker.poll(timeout=20))
+        held = asyncio.ensure_future(worker.poll(timeout=3600))
         await asyncio.sleep(0)
         desk.controller.release()
         assert not await held
@@ -60,7 +61,7 @@ async def test_nobody_waits_for_a_controller_that_ends() -> None:
 
 @in_loop
 async def test_a_push_is_judged_before_the_next_tick_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gates.controller.controller.TICK_EVERY", 60)
+    monkeypatch.setattr("gates.controller.controller.TICK_EVERY", 3600)
     async with Desk() as desk:
         loops = asyncio.ensure_future(desk.controller.run())
         worker = desk.worker()
@@ -68,7 +69,7 @@ async def test_a_push_is_judged_before_the_next_tick_is_due(monkeypatch: pytest.
         await asyncio.sleep(0.1)
         worker.traffic(100, failures=100)
         worker.push()
-        assert await desk.controller.poll("w1", worker.snapshot.generation, 10) is not None
+        assert await desk.controller.poll("w1", worker.snapshot.generation, PATIENCE) is not None
         assert desk.phase is Phase.ROLLED_BACK
         loops.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -84,11 +85,7 @@ async def test_windows_are_kept_as_time_goes_by(monkeypatch: pytest.MonkeyPatch)
         await worker.poll()
         worker.traffic(1)
         worker.push()
-        for _ in range(1000):
-            if desk.store.windows:
-                break
-            await asyncio.sleep(0.01)
-        assert desk.store.windows
+        await until(lambda: bool(desk.store.windows))
         loops.cancel()
         with pytest.raises(asyncio.CancelledError):
             await loops

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+import pytest
 
 from gates.phases import Event
 from gates.promotion.versions import VersionFacts
 from gates.settings import ModelSettings
 from proxy.snapshot import Phase
-from tests.control import MODEL, Desk, in_loop, model_settings, settings_of
+from tests.control import MODEL, Desk, in_loop, model_settings, settings_of, until
+from tests.fakes import HANG
 from tests.gates.controller.test_gatekeeper import GATES, KnownVersions
+from tests.wire import PATIENCE
 
 SLOW = "ranker"
 
@@ -29,7 +33,7 @@ class SlowVersions(KnownVersions):
         if version != "40":
             self.asked.append(version)
         if model == SLOW:
-            self.read.wait(30)
+            assert self.read.wait(HANG)
         return super().facts(model, version)
 
 
@@ -44,7 +48,7 @@ async def running(versions: SlowVersions, *models: ModelSettings) -> AsyncIterat
     async with before:
         await before.command(Event.CLIMB)
     desk = Desk(*(models or (gated(), model_settings())), store=before.store, clock=before.clock, versions=versions)
-    await asyncio.wait_for(desk.controller.start(), 5)
+    await asyncio.wait_for(desk.controller.start(), PATIENCE)
     work = asyncio.create_task(desk.controller.run())
     try:
         yield desk
@@ -53,12 +57,6 @@ async def running(versions: SlowVersions, *models: ModelSettings) -> AsyncIterat
         work.cancel()
         await asyncio.wait([work])
         await desk.controller.stop()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - a thread of files and a loop of its own tell nobody
-            await asyncio.sleep(0.01)
 
 
 def judged(desk: Desk) -> list[str]:
@@ -72,7 +70,7 @@ async def test_what_is_under_way_is_watched_while_a_models_files_are_read() -> N
         await until(lambda: versions.asked == ["42"])
         assert desk.controller.started
         assert (desk.phase, desk.route.ramp_bp) == (Phase.RAMP, 500)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await desk.command(Event.ROLL_BACK, reason="it is steered as well")
             await desk.controller.adopt(settings_of(gated(timeout=9.0), model_settings()))
         assert desk.controller.snapshot.by_model[SLOW].timeout == 9.0
@@ -87,18 +85,18 @@ async def test_no_rollout_waits_for_the_gates_of_another() -> None:
 
 
 @in_loop
-async def test_a_candidate_is_judged_once_by_the_same_gates() -> None:
+async def test_a_candidate_is_judged_once_by_the_same_gates(caplog: pytest.LogCaptureFixture) -> None:
     """A NO-GO is never tried, so it is wanted again at each change of the file: its files take minutes to read."""
     versions = SlowVersions()
     versions.read.set()
     async with running(versions) as desk:
-        await until(lambda: len(judged(desk)) == 1)
+        await until(lambda: "cannot begin" in caplog.text)
         for seconds in (7.0, 8.0):
             await desk.controller.adopt(settings_of(gated(timeout=seconds), model_settings()))
             await desk.controller.resolve()
         assert (judged(desk), versions.asked) == (["version 42: offline NO-GO"], ["42"])
-        await desk.controller.adopt(settings_of(gated(candidate="43"), model_settings()))
         versions.accuracy["43"] = 0.99
+        await desk.controller.adopt(settings_of(gated(candidate="43"), model_settings()))
         await until(lambda: desk.controller.snapshot.by_model[SLOW].phase is Phase.SHADOW)
         assert versions.asked == ["42", "43"]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
+from gates.controller import book
 from gates.phases import Event
 from gates.ports import StoreError
 from proxy.snapshot import Phase
-from tests.control import MODEL, Desk, in_loop, model_settings
+from tests.control import MODEL, Desk, in_loop, model_settings, until
+from tests.wire import PATIENCE
 
 
 @in_loop
@@ -91,15 +91,16 @@ async def test_what_could_not_be_kept_is_kept_the_next_time() -> None:
 
 @in_loop
 async def test_a_store_that_hangs_holds_no_rollback_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gates.controller.book.STORE_SECONDS", 0.05)
     async with Desk() as desk:
         desk.store.gate.clear()
+        monkeypatch.setattr(book, "STORE_SECONDS", 0.05)
         await desk.command(Event.ROLL_BACK)
         assert desk.phase is Phase.ROLLED_BACK
         with pytest.raises(StoreError, match="does not answer"):
             await desk.controller.start_rollout(MODEL, "43", "ada", "")
+        monkeypatch.setattr(book, "STORE_SECONDS", PATIENCE)
         desk.store.gate.set()
-        await asyncio.sleep(0.05)
+        await until(lambda: desk.store.audit[-1].event == "roll_back")
         await desk.wait(2)
         assert desk.store.audit[-1].event == "roll_back"
         assert desk.store.snapshot == desk.controller.snapshot
