@@ -9,7 +9,7 @@ import pytest
 
 from gates.phases import Event
 from tests.control import MODEL, Desk, in_loop
-from tests.gates.api.test_api import HERE, client_of, refusal
+from tests.gates.api.asking import HERE, client_of, refusal
 
 
 async def two_points(desk: Desk) -> None:

@@ -11,7 +11,7 @@ import pytest
 from gates.adapters.outcomes import SqlOutcomes
 from gates.api.outcomes import OUTCOMES, REPORT
 from tests.control import MODEL, Desk, in_loop, model_settings
-from tests.gates.api.test_api import HERE, client_of, refusal
+from tests.gates.api.asking import HERE, client_of, refusal
 
 POSTED = {"request_id": "a", "time": 1793613600, "value": 1}
 

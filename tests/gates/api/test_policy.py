@@ -8,7 +8,7 @@ import pytest
 
 from tests.badfiles import GOOD, restore
 from tests.control import MODEL, Desk, in_loop
-from tests.gates.api.test_api import HERE, client_of, refusal
+from tests.gates.api.asking import HERE, client_of, refusal
 from tests.gates.test_reload import FileDesk
 
 POLICY = """\
