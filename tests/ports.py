@@ -11,7 +11,8 @@ _claims: list[socket.socket] = []
 
 def claimed_port() -> int:
     """A port of 127.0.0.1 that nobody else comes by as long as this process lives. The kernel hands out none of these,
-    and whoever else asks here finds it taken at the address where it is claimed."""
+    and whoever else asks here finds it taken at the address where it is claimed: so nobody can listen on it at all
+    addresses."""
     while True:
         port = random.choice(_BELOW_THE_KERNELS_OWN)
         claim = socket.socket()

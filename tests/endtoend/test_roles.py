@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from gates.access import Role
+from gates.adapters.modelserver import free_port
 from gates.adapters.tokens import hash_of, make
 from gates.client import ControlClient
 from gates.exits import Exit
@@ -85,7 +86,8 @@ def ready(url: str) -> bool:
 @pytest.mark.parametrize("command", ["serve", "control"])
 def test_a_port_that_others_reach_needs_tokens(tmp_path: Path, command: str) -> None:
     file = tmp_path / "penstock.yaml"
-    file.write_text(f"listen: 127.0.0.1:{claimed_port()}\ncontrol: 0.0.0.0:{claimed_port()}\nmodels: {{}}\n")
+    everywhere = free_port()  # no claimed one, which is taken at one of these addresses
+    file.write_text(f"listen: 127.0.0.1:{claimed_port()}\ncontrol: 0.0.0.0:{everywhere}\nmodels: {{}}\n")
     refused = penstock(command, "--config", str(file))
     assert refused.returncode == Exit.CONFIGURATION
     assert refused.stderr.startswith(f"{file}:")
