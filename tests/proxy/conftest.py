@@ -12,10 +12,12 @@ from tests.wire import PATIENCE
 from tests.workers import LocalWorker, Scene
 
 
-@pytest.fixture(autouse=True)
-def patience_with_the_helper(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def patience_with_the_helper() -> Iterator[None]:
     """It goes behind all others: where they leave it no core, a pair takes it seconds."""
-    monkeypatch.setattr(client, "LONGEST", PATIENCE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "LONGEST", PATIENCE)
+        yield
 
 
 @pytest.fixture(scope="module")

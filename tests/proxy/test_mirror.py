@@ -235,9 +235,10 @@ def test_the_bounds_are_each_models_own(background: Background, scene: Scene) ->
         scene.shadowed(stuck, max_in_flight=1)
         other = replace(scene.route, model="n", path_prefix="/n", candidate=target("42", scene.candidate))
         scene.worker.route(scene.route, other)
-        for _ in range(3):
+        for sent in range(1, 4):
             scene.post("/")
             scene.post("/n")
+            eventually(lambda: scene.worker.window(other).shadow.sent == sent)  # noqa: B023 - it is called in this turn
             eventually(lambda: not scene.worker.worker.mirror.loads["n"].copies)
         assert scene.window.shadow.dropped == {"in_flight": 2}
         assert scene.worker.window(other).shadow.sent == 3
