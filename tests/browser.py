@@ -16,7 +16,7 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-PATIENCE = 30_000.0
+PATIENCE = 60_000.0
 """Milliseconds that only a fault waits for."""
 expect.set_options(timeout=PATIENCE)
 

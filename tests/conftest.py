@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
 
 from gates.adapters.mlflowstore import connect
@@ -19,7 +19,8 @@ from tests.postgres import programs as postgres_programs
 from tests.servers import Background
 from tests.workers import ControlEnd, Fleet, WorkerProcess
 
-settings.register_profile("penstock", deadline=None)  # no test asserts a duration, and neither does hypothesis
+# No test asserts a duration, and neither does hypothesis.
+settings.register_profile("penstock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("penstock")
 
 

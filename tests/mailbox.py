@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -10,6 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiosmtpd.controller import Controller
+
+from tests.ports import claimed_port
+from tests.wire import PATIENCE
 
 
 @dataclass
@@ -19,9 +21,8 @@ class Mailbox:
     mails: list[EmailMessage] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            self._port = found.getsockname()[1]
-        self._server = Controller(self, hostname="127.0.0.1", port=self._port)
+        self._port = claimed_port()
+        self._server = Controller(self, hostname="127.0.0.1", port=self._port, ready_timeout=PATIENCE)
 
     @property
     def url(self) -> str:

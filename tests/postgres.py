@@ -68,5 +68,5 @@ class Postgres:
         command = [*self._as, str(self._programs / program), "-D", str(self._data), *arguments]
         # Its own log and not a pipe: the server keeps whatever it inherits open.
         with (self.folder / "said").open("wb") as said:
-            done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=60)
+            done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=150)
         assert done.returncode == 0, (self.folder / "said").read_text(errors="replace")

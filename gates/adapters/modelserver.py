@@ -18,6 +18,7 @@ from typing import Self
 
 _HOST = "127.0.0.1"
 _POLL = 0.1  # seconds between two looks at a server that is starting
+_DYING = 10.0  # seconds for what was killed to be gone, on a machine that gives its parent no time
 _TAIL_LINES = 15  # of the log, quoted when a server dies
 
 # Runs `mlflow` as `python -m mlflow` would, on a leash: nothing is ever written to its standard input, whose other end
@@ -219,11 +220,11 @@ def _end_workers(leader: int, grace: float) -> None:
     Without a /proc to find them in, they are left to the KILL that the whole group gets.
     """
     workers = [pid for pid in _group(leader) if pid != leader]
-    for sign in (signal.SIGINT, signal.SIGKILL):
+    for sign, seconds in ((signal.SIGINT, grace), (signal.SIGKILL, _DYING)):
         for pid in workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sign)
-        deadline = time.monotonic() + grace
+        deadline = time.monotonic() + seconds
         while any(Path(f"/proc/{pid}").exists() for pid in workers):
             if time.monotonic() > deadline:
                 break

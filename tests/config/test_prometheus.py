@@ -18,8 +18,8 @@ import httpx2
 import pytest
 import yaml
 
-from gates.adapters.modelserver import free_port
 from tests.endtoend.controlplane import control_plane
+from tests.ports import claimed_port
 from tests.servers import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +108,7 @@ def alertmanager(folder: Path, webhook: str) -> tuple[str, int]:
     route = {"receiver": "hook", "group_wait": "0s", "group_interval": "1s", "group_by": ["..."]}
     hook = {"name": "hook", "webhook_configs": [{"url": webhook}]}
     (folder / "alertmanager.yaml").write_text(yaml.safe_dump({"route": route, "receivers": [hook]}))
-    return program("prometheus-alertmanager", "alertmanager"), free_port()
+    return program("prometheus-alertmanager", "alertmanager"), claimed_port()
 
 
 def prometheus(folder: Path, control: int, manager: int) -> None:
@@ -124,7 +124,7 @@ def test_a_real_prometheus_scrapes_judges_and_has_an_alertmanager_tell(tmp_path:
     config = tmp_path / "penstock.yaml"
     good = 'models: {m: {servers: {"40": ["http://127.0.0.1:1"]}, champion: "40"}}\n'
     config.write_text(f"store: sqlite:///{tmp_path}/penstock.db\n{good}")
-    server, receiver, port = program("prometheus"), Receiver(), free_port()
+    server, receiver, port = program("prometheus"), Receiver(), claimed_port()
     with ExitStack() as stack:
         control = stack.enter_context(control_plane(config, tmp_path / "control.log"))
         control.until_acting()
@@ -151,7 +151,8 @@ def test_a_real_prometheus_scrapes_judges_and_has_an_alertmanager_tell(tmp_path:
         eventually(lambda: "PenstockConfigRefused" in {alert["labels"]["alertname"] for alert in receiver.alerts})
         for panel in DASHBOARD["panels"]:
             for target in panel["targets"]:
-                assert ask(url, target["expr"].replace("$model", ".*")) is not None, panel["title"]
+                query = target["expr"].replace("$model", ".*")
+                eventually(lambda query=query: ask(url, query) is not None)  # type: ignore[misc]
 
 
 def ask(url: str, query: str) -> list[Any] | None:

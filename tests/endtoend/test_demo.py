@@ -24,7 +24,7 @@ from gates.adapters.tokens import hash_of, make
 from gates.demo.scene import MODEL, tracking_uri
 from tests.browser import Watched
 from tests.endtoend.penstock import kill
-from tests.gates.dashboard.visitor import ask, decisions, log_in, no_go_is_shown, phase_is
+from tests.gates.dashboard.visitor import ask, log_in, no_go_is_shown, on_record, phase_is
 from tests.servers import eventually
 from tests.wire import PATIENCE
 
@@ -163,7 +163,7 @@ def test_a_release_manager_starts_a_rollout_and_rolls_it_back(demo: Demo, people
     ask(page, "Roll back", "it was not")
     phase_is(page, "rolled back")
     expect(page.locator(".stand")).to_contain_text("it was not")
-    assert "maria" in decisions(page)
+    on_record(page, "maria")
     assert watched.complaints == []
     page.close()
 

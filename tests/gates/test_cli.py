@@ -14,11 +14,12 @@ import pytest
 import typer
 
 import proxy
-from gates.adapters.modelserver import free_port
 from gates.adapters.tokens import hash_of
 from gates.cli import app, run
 from gates.exits import Exit
 from tests.gates.cli.calling import ENVIRONMENT, PENSTOCK, called
+from tests.ports import claimed_port
+from tests.servers import START_PATIENCE
 
 COMMANDS = ("serve", "control", "proxy", "demo", "status", "start", "advance", "pause", "resume", "rollback", "promote")
 
@@ -127,7 +128,7 @@ def test_wrong_usage_is_never_a_verdict(arguments: list[str], told: str, capsys:
 
 @pytest.mark.parametrize("command", [["status"], ["status", "--watch"], ["events", "m"], ["pause", "m"]])
 def test_a_control_plane_that_is_not_there(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*command, "--control", f"http://127.0.0.1:{free_port()}"]) == Exit.UNAVAILABLE
+    assert run([*command, "--control", f"http://127.0.0.1:{claimed_port()}"]) == Exit.UNAVAILABLE
     shown = capsys.readouterr().err
     assert "start one with `penstock serve`" in shown
     assert shown.count("\n") == 1
@@ -142,7 +143,7 @@ def test_a_reader_that_goes_away_is_no_verdict(tmp_path: Path) -> None:
         env=ENVIRONMENT,
         stdout=writing,
         stderr=subprocess.PIPE,
-        timeout=60,
+        timeout=START_PATIENCE,
     )
     os.close(writing)
     assert done.returncode >= 3
@@ -209,5 +210,7 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_command_line_is_light() -> None:
     heavy = "httpx2 mlflow numpy prometheus_client pydantic rich sqlalchemy starlette uvicorn watchfiles yaml"
     code = f"import sys, gates.cli; print(*set('{heavy}'.split()) & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=START_PATIENCE
+    )
     assert done.stdout.split() == [], done.stderr

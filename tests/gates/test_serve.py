@@ -20,10 +20,11 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from gates.adapters.modelserver import free_port
 from gates.exits import Exit
 from tests.gates.cli.calling import PENSTOCK
 from tests.gates.serving import served
+from tests.ports import claimed_port
+from tests.servers import START_PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,10 +37,11 @@ class Serving:
     folder: Path
     environment: dict[str, str]
     data: str
+    control: str
 
     def penstock(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [*PENSTOCK, *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=START_PATIENCE)
 
     def said(self) -> str:
         return (self.folder / "log").read_text()
@@ -47,6 +49,15 @@ class Serving:
     def pid(self, name: str) -> int:
         """Of the newest process of that name."""
         return int(re.findall(rf" {name} \(pid (\d+)\) started", self.said())[-1])
+
+    def whole(self) -> bool:
+        """Whether both workers route, and the control plane has heard so."""
+        try:
+            with urlopen(f"{self.control}/api/status", timeout=60) as answer:
+                acknowledged = json.load(answer)["workers"].values()
+        except OSError:
+            return False
+        return len(acknowledged) == 2 and all(acknowledged) and ready(self.data)
 
     def predict(self) -> str:
         """The version that answered."""
@@ -57,7 +68,7 @@ class Serving:
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + START_PATIENCE
     while not holds():
         assert time.monotonic() < deadline, f"never came: {what}"
         time.sleep(0.02)
@@ -72,7 +83,7 @@ def model_server() -> Iterator[str]:
 
 @pytest.fixture
 def serving(model_server: str, tmp_path: Path) -> Iterator[Serving]:
-    data, control = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    data, control = f"127.0.0.1:{claimed_port()}", f"127.0.0.1:{claimed_port()}"
     config = {
         "listen": data,
         "control": control,
@@ -84,15 +95,15 @@ def serving(model_server: str, tmp_path: Path) -> Iterator[Serving]:
     command = [*PENSTOCK, "serve", "--config", str(tmp_path / "penstock.yaml"), "--workers", "2"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, stderr=log)
-    running = Serving(process, tmp_path, environment, f"http://{data}")
+    running = Serving(process, tmp_path, environment, f"http://{data}", f"http://{control}")
     try:
-        until(lambda: ready(running.data) or process.poll() is not None, "workers with a snapshot")
+        until(lambda: running.whole() or process.poll() is not None, "workers with a snapshot")
         yield running
     finally:
         if process.poll() is None:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(30)
+                process.wait(START_PATIENCE)
         process.kill()
         process.wait()
 
@@ -159,10 +170,11 @@ def test_logs_follow_decisions_through_a_restart(serving: Serving) -> None:
         died = serving.pid("control")
         os.kill(died, signal.SIGKILL)
         until(lambda: serving.pid("control") != died, "another control process")
-        until(lambda: serving.penstock("pause", "fraud").returncode == 0, "a pause")
+        # refused is one that went through, and whose answer was lost
+        until(lambda: serving.penstock("pause", "fraud").returncode in (Exit.GO, Exit.REFUSED), "a pause")
         assert json.loads(follower.stdout.readline())["event"] == "pause"
         follower.send_signal(signal.SIGINT)
-        follower.communicate(timeout=60)
+        follower.communicate(timeout=START_PATIENCE)
     finally:
         follower.kill()
     assert follower.returncode == 0
@@ -172,11 +184,11 @@ def test_the_shell_completes_commands_and_the_names_of_models(serving: Serving) 
     def completed(line: str) -> list[str]:
         asking = {"_PENSTOCK_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
         environment = serving.environment | asking
-        done = subprocess.run(PENSTOCK, env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(PENSTOCK, env=environment, capture_output=True, text=True, timeout=START_PATIENCE)
         return done.stdout.split()
 
     assert {"pause", "promote", "proxy"} <= set(completed("penstock p"))
-    assert completed("penstock pause fr") == ["fraud"]
+    until(lambda: completed("penstock pause fr") == ["fraud"], "the model's name, had within a second")
     assert completed("penstock pause x") == []
 
 
@@ -197,11 +209,11 @@ def test_a_control_process_that_dies_comes_back_to_the_same_rollout(serving: Ser
         while json.loads(watch.stdout.readline())["models"][0]["phase"] != "shadow":
             assert watch.poll() is None
         watch.send_signal(signal.SIGINT)
-        watch.communicate(timeout=60)
+        watch.communicate(timeout=START_PATIENCE)
     finally:
         watch.kill()
     assert watch.returncode == 0
-    assert (serving.folder / "penstock.snapshot.json").exists()
+    until((serving.folder / "penstock.snapshot.json").exists, "what the workers keep")
 
 
 def test_a_watch_on_a_terminal(serving: Serving) -> None:
@@ -222,7 +234,7 @@ def test_a_watch_on_a_terminal(serving: Serving) -> None:
         with contextlib.suppress(OSError):  # at the end of a terminal
             while data := os.read(ours, 65_536):
                 seen += data
-        assert watch.wait(60) == 0
+        assert watch.wait(START_PATIENCE) == 0
     finally:
         watch.kill()
         os.close(ours)
@@ -235,7 +247,7 @@ def test_a_watch_on_a_terminal(serving: Serving) -> None:
 def test_ctrl_c_ends_it_all_in_order(serving: Serving) -> None:
     pids = [serving.pid(name) for name in ("control", "worker 1", "worker 2")]
     serving.process.send_signal(signal.SIGINT)
-    assert serving.process.wait(60) == 0
+    assert serving.process.wait(START_PATIENCE) == 0
     ends = re.findall(r"INFO penstock.supervisor\S* (\w+(?: \d)?) \(pid \d+\) ended with status 0", serving.said())
     assert sorted(ends[:2]) == ["worker 1", "worker 2"]
     assert ends[2:] == ["control"]
@@ -247,7 +259,7 @@ def test_ctrl_c_ends_it_all_in_order(serving: Serving) -> None:
 
 def test_a_control_port_in_use(serving: Serving, tmp_path: Path) -> None:
     config = json.loads((tmp_path / "penstock.yaml").read_text())
-    config["listen"] = f"127.0.0.1:{free_port()}"
+    config["listen"] = f"127.0.0.1:{claimed_port()}"
     (tmp_path / "other.yaml").write_text(json.dumps(config))
     for command in (["serve"], ["control"]):
         done = serving.penstock(*command, "--config", str(tmp_path / "other.yaml"))

@@ -21,12 +21,11 @@ from tests.gates.adapters.commits import commit, opened, row, snapshot
 from tests.gates.adapters.test_outcomes import joined
 from tests.postgres import Postgres
 
-IDLE = 0.5
+IDLE = 1.0
 
 
 @pytest.fixture
-def url(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr("gates.adapters.database.IDLE_SECONDS", IDLE)
+def url(postgres: Postgres) -> Iterator[str]:
     with postgres.database() as made:
         yield made
 
@@ -41,8 +40,9 @@ Rest = Callable[..., None]
 
 
 @pytest.fixture
-def rest() -> Iterator[Rest]:
-    """Rests for too long before a statement that begins as is said, like a process that is stopped there."""
+def rest(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rest]:
+    """Rests for too long before a statement that begins as is said, like a process that is stopped there; from when
+    that is said on, no transaction may rest for longer than IDLE."""
     before, left, then = "", 0, list[Callable[[], object]]()
 
     def on_statement(connection: object, cursor: object, statement: str, *more: object) -> None:
@@ -55,6 +55,7 @@ def rest() -> Iterator[Rest]:
 
     def arm(statement: str, *meanwhile: Callable[[], object], times: int = 1) -> None:
         nonlocal before, left
+        monkeypatch.setattr("gates.adapters.database.IDLE_SECONDS", IDLE)
         before, left = statement, times
         then.extend(meanwhile)
 
@@ -121,8 +122,8 @@ def test_a_connection_that_is_lost_at_the_commit_leaves_all_open(store: SqlStore
 
     def lose(connection: Connection) -> None:
         connection.exec_driver_sql(f"SET application_name = '{name}'")
-        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'")
-        time.sleep(0.2)
+        ended = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+        postgres.execute(f"{ended} WHERE application_name = '{name}'")
 
     event.listen(store._database.engine, "commit", lose, once=True)
     with pytest.raises(StoreError) as caught:

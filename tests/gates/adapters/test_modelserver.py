@@ -18,6 +18,8 @@ import pytest
 from gates.adapters.mlflowstore import connect
 from gates.adapters.modelserver import ModelServer, ModelServerError, free_port, time_loading
 from tests.registry import MlflowServer
+from tests.servers import START_PATIENCE
+from tests.wire import PATIENCE
 
 MODEL = "sleeper"
 SLEEPER = """
@@ -82,7 +84,7 @@ def processes(port: int) -> list[Path]:
 
 
 def wait_for_processes(port: int, count: int) -> None:
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + START_PATIENCE
     while len(processes(port)) != count:
         assert time.monotonic() < deadline, processes(port)
         time.sleep(0.05)
@@ -102,12 +104,12 @@ def test_it_serves_and_leaves_nothing_behind_even_when_stuck(tracking_uri: str, 
     progress: list[float] = []
     log = tmp_path / "logs" / "champion.log"
     with ModelServer(MODEL, "1", tracking_uri=tracking_uri, log=log) as server:
-        waited = server.wait_ready(on_progress=progress.append)
+        waited = server.wait_ready(START_PATIENCE, on_progress=progress.append)
         assert progress == sorted(progress)
         assert 0.0 <= progress[0] <= progress[-1] <= waited
         assert server.url == f"http://127.0.0.1:{server.port}"
 
-        assert sleep_for(server, 0.0, timeout=10.0) == (200, b'{"predictions": ["slept"]}')
+        assert sleep_for(server, 0.0, timeout=PATIENCE) == (200, b'{"predictions": ["slept"]}')
         assert "Uvicorn running" in log.read_text()
         assert "/invocations" not in log.read_text()  # no line for each request
 
@@ -131,7 +133,7 @@ def test_a_server_that_dies_says_why(tracking_uri: str, tmp_path: Path) -> None:
         ModelServer(MODEL, "9", tracking_uri=tracking_uri, log=log) as server,
         pytest.raises(ModelServerError, match=r"sleeper 9 .* died with exit code 1 before it was ready") as caught,
     ):
-        server.wait_ready()
+        server.wait_ready(START_PATIENCE)
     assert str(log) in str(caught.value)
     assert "Model Version (name=sleeper, version=9) not found" in str(caught.value)
 
@@ -155,10 +157,10 @@ def test_what_a_registry_elsewhere_has_sent_is_gone_in_the_end(tmp_path: Path, m
         monkeypatch.setattr(tempfile, "tempdir", str(scratch))
         monkeypatch.setenv("TMPDIR", str(scratch))
         with pytest.raises(ModelServerError, match="ended with exit code"):
-            time_loading("broken", version, tracking_uri=registry.url)
+            time_loading("broken", version, tracking_uri=registry.url, timeout=START_PATIENCE)
         server = ModelServer("broken", version, tracking_uri=registry.url, log=tmp_path / "server.log")
         with server, pytest.raises(ModelServerError, match="died"):
-            server.wait_ready()
+            server.wait_ready(START_PATIENCE)
     assert list(scratch.iterdir()) == []
 
 

@@ -98,8 +98,12 @@ class TestSql:
             b.commit(commit(3))
             assert [kept.event for kept in b.history(None, 9)] == ["climb", "roll_back", "climb"]
 
-    def test_a_commit_that_another_cannot_end_is_given_up(self, postgres: Postgres) -> None:
-        """As of a controller that was stopped amid its commit."""
+    def test_a_commit_that_another_cannot_end_is_given_up(
+        self, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As of a controller that was stopped amid its commit; the server waits longer for that one."""
+        monkeypatch.setattr("gates.adapters.database.BUSY_SECONDS", 0.1)
+        monkeypatch.setattr("gates.adapters.database.IDLE_SECONDS", 8.0)
         with postgres.database() as url, opened(url, "a") as a, opened(url, "b") as b:
             with suppress(StoreError), a._transaction() as db:
                 db.execute(tables.head.update().values(generation=1))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.servers import START_PATIENCE
+
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 # As the installed script does it: the current directory is not on the path.
@@ -21,5 +23,5 @@ def called(*arguments: str, cwd: Path, **environment: str) -> subprocess.Complet
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=START_PATIENCE,
     )

@@ -12,14 +12,15 @@ from urllib.request import urlopen
 
 import pytest
 
-from gates.adapters.modelserver import free_port
 from gates.cli.processes import snapshot_cache
 from gates.exits import Exit, Failure
 from tests.gates.cli.calling import ENVIRONMENT, PENSTOCK, ROOT, called
+from tests.ports import claimed_port
+from tests.servers import START_PATIENCE
 
 
 def until_alive(url: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + START_PATIENCE
     while True:
         try:
             with urlopen(f"{url}/-/live", timeout=60) as answer:
@@ -66,7 +67,7 @@ def test_the_proxy_runs_without_the_control_planes_packages(workers: int, tmp_pa
         (tmp_path / "absent" / f"{package}.py").write_text("raise ImportError('not in the data plane')")
     (tmp_path / "proxy").mkdir()
     (tmp_path / "proxy" / "__init__.py").write_text("raise ImportError('not ours')")
-    port = free_port()
+    port = claimed_port()
     arguments = ["--listen", f"127.0.0.1:{port}", "--control", "http://127.0.0.1:9", "--workers", str(workers)]
     environment = ENVIRONMENT | {"PYTHONPATH": f"{tmp_path / 'absent'}:{ROOT}"}
     started = subprocess.Popen(
@@ -75,7 +76,7 @@ def test_the_proxy_runs_without_the_control_planes_packages(workers: int, tmp_pa
     try:
         until_alive(f"http://127.0.0.1:{port}")
         started.terminate()
-        _, said = started.communicate(timeout=60)
+        _, said = started.communicate(timeout=START_PATIENCE)
     finally:
         started.kill()
     assert started.returncode in (0, -signal.SIGTERM), said
@@ -94,7 +95,7 @@ def test_a_data_port_in_use(tmp_path: Path) -> None:
 def test_a_control_port_that_all_may_reach_is_refused_before_anything_runs(command: str, tmp_path: Path) -> None:
     config = tmp_path / "penstock.yaml"
     config.write_text(f"""models: {{m: {{servers: {{"1": ["http://127.0.0.1:9"]}}, champion: "1"}}}}
-control: 0.0.0.0:{free_port()}
+control: 0.0.0.0:{claimed_port()}
 """)
     done = called(command, "--config", str(config), cwd=tmp_path)
     assert done.returncode == Exit.CONFIGURATION

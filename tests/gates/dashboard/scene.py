@@ -46,7 +46,7 @@ def settings(
         folder / "penstock.db",
         {version: f"http://{server.origin.authority}" for version, server in servers.items()},
         champion="40",
-        timeout="10s",
+        timeout="60s",
         sticky={"header": "x-user-id"},
         agreement={"noise_probe_percent": 20},
         slices={"region": {"header": "x-region"}},
@@ -83,7 +83,7 @@ class Traffic:
         self._thread.join()
 
     async def _send(self) -> None:
-        async with httpx2.AsyncClient(timeout=30, trust_env=False) as client, asyncio.TaskGroup() as clients:
+        async with httpx2.AsyncClient(timeout=90, trust_env=False) as client, asyncio.TaskGroup() as clients:
             for number in range(CLIENTS):
                 clients.create_task(self._one(client, number))
 

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.browser import Watched
 from tests.endtoend.penstock import MODEL, Penstock
 from tests.gates.dashboard.conftest import Open
-from tests.gates.dashboard.visitor import ask, phase_is
+from tests.gates.dashboard.visitor import ask, on_record, phase_is
 
 HERE = f"#{MODEL}"
 SHADOW_PERIOD = "1h"
@@ -16,10 +16,6 @@ SHADOW_PERIOD = "1h"
 
 def stage_is(page: Page, stage: str) -> None:
     expect(page.locator("[aria-current=step]")).to_contain_text(stage)
-
-
-def on_record(page: Page, words: str) -> None:
-    expect(page.get_by_role("region", name="Decisions")).to_contain_text(words)
 
 
 def served(penstock: Penstock) -> tuple[str, str]:

@@ -62,7 +62,8 @@ async def test_the_first_picture_comes_at_once_and_others_follow() -> None:
 
 
 @in_loop
-async def test_one_picture_is_drawn_for_all_who_watch() -> None:
+async def test_one_picture_is_drawn_for_all_who_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "EVERY_SECONDS", 0.5)  # so that few come while fifty look on, however slowly
     painter = Painter()
     crowd = [painter.watch() for _ in range(50)]
     for pictures in crowd:

@@ -45,5 +45,5 @@ def no_go_is_shown(page: Page, champion: str, candidate: str, differs: str, give
     expect(pair.get_by_role("region", name="Request")).to_contain_text(given)
 
 
-def decisions(page: Page) -> str:
-    return page.get_by_role("region", name="Decisions").inner_text()
+def on_record(page: Page, words: str) -> None:
+    expect(page.get_by_role("region", name="Decisions")).to_contain_text(words)

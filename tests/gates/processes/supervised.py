@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers import START_PATIENCE
+
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -70,11 +72,11 @@ class Run:
         return self.output.read_text(errors="replace")
 
     def ended(self) -> int:
-        return self.process.wait(60)
+        return self.process.wait(START_PATIENCE)
 
 
 def until(holds: Callable[[], bool], what: str = "") -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + START_PATIENCE
     while not holds():
         assert time.monotonic() < deadline, f"never came: {what}"
         time.sleep(0.01)

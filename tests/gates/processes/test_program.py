@@ -19,6 +19,7 @@ from tests.gates.processes.supervised import (
     gone,
     until,
 )
+from tests.servers import START_PATIENCE
 
 
 def supervisor(*arguments: str) -> list[str]:
@@ -29,7 +30,9 @@ def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         command = supervisor("--listen", address, "--workers", "2", "--control", "http://127.0.0.1:9")
-        done = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=START_PATIENCE
+        )
     assert done.returncode == Exit.UNAVAILABLE
     assert done.stderr.splitlines() == [
         f"penstock: cannot listen on {address}: Address already in use; "
@@ -55,7 +58,7 @@ def test_real_workers_share_the_port_and_survive_each_other(tmp_path: Path) -> N
             until(partial(said, log, f"(pid {pids[-1]}) was ended"), "the note of a death")
             until(partial(counted, log, started), "the one that takes its place")
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(START_PATIENCE) == 0
         assert log.read_text().count("was ended by SIGKILL") == 2
         with pytest.raises(OSError, match="refused"):
             alive(url)
@@ -73,5 +76,5 @@ def said(log: Path, words: str) -> bool:
 
 
 def alive(url: str) -> None:
-    with urlopen(f"{url}/-/live", timeout=60) as answer:
+    with urlopen(f"{url}/-/live", timeout=START_PATIENCE) as answer:
         assert answer.status == 200

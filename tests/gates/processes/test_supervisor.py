@@ -26,6 +26,7 @@ from tests.gates.processes.supervised import (
     Supervise,
     until,
 )
+from tests.servers import START_PATIENCE
 
 
 def test_a_killed_child_is_replaced_at_once(supervise: Supervise) -> None:
@@ -84,7 +85,7 @@ def test_a_program_that_is_not_there_counts_as_a_death(tmp_path: Path) -> None:
     service = {"name": "worker", "command": [str(tmp_path / "none")], "grace": 1, "vital": True}
     asked = json.dumps({"groups": [[service]], "patience": {"pause": 0.01, "give_up_after": 3}})
     command = [sys.executable, "-c", SUPERVISE, asked]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=START_PATIENCE)
     assert done.returncode == Exit.UNAVAILABLE
     assert "worker could not be started" in done.stderr
 
