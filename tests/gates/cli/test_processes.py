@@ -12,6 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from gates.adapters.modelserver import free_port
 from gates.cli.processes import snapshot_cache
 from gates.exits import Exit, Failure
 from tests.gates.cli.calling import ENVIRONMENT, PENSTOCK, ROOT, called
@@ -95,7 +96,7 @@ def test_a_data_port_in_use(tmp_path: Path) -> None:
 def test_a_control_port_that_all_may_reach_is_refused_before_anything_runs(command: str, tmp_path: Path) -> None:
     config = tmp_path / "penstock.yaml"
     config.write_text(f"""models: {{m: {{servers: {{"1": ["http://127.0.0.1:9"]}}, champion: "1"}}}}
-control: 0.0.0.0:{claimed_port()}
+control: 0.0.0.0:{free_port()}
 """)
     done = called(command, "--config", str(config), cwd=tmp_path)
     assert done.returncode == Exit.CONFIGURATION
