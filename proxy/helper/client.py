@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from threading import Thread
 from time import monotonic
 from typing import cast
 
@@ -105,10 +106,11 @@ class Helper:
         self._end()
 
     def _end(self) -> None:
+        """Kill it, and wait for its end in a thread: on a full core one of so little weight takes seconds to die."""
         line, process, self._line, self._process = self._line, self._process, None, None
         if process is not None:
             process.kill()
-            process.wait()
+            Thread(target=process.wait, name="the end of a helper").start()
         if line is not None:
             line.close()
 

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
@@ -49,6 +50,13 @@ def run(scenario: Scenario, command: tuple[str, ...] = COMMAND) -> None:
 
 def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
+
+
+async def until_gone(pid: int) -> None:
+    """And has left no zombie behind."""
+    async with asyncio.timeout(PATIENCE):
+        while not is_gone(pid):  # noqa: ASYNC110 - it dies beside us
+            await asyncio.sleep(0.01)
 
 
 def test_it_finds_what_the_worker_would_have_found() -> None:
@@ -99,7 +107,7 @@ def test_a_helper_that_is_killed_is_missed_and_then_replaced(
         await asyncio.sleep(0.01)
         os.kill(first, signal.SIGKILL)
         assert await asked == "helper_lost"
-        assert is_gone(first), "it leaves no zombie behind"
+        await until_gone(first)
         assert await helper.look_at(pair(), False) == "helper_lost", "not one start after the other"
         monkeypatch.setattr(client, "monotonic", lambda: monotonic() + client.REST)
         assert isinstance(await helper.look_at(pair(), False), Found)
@@ -108,6 +116,28 @@ def test_a_helper_that_is_killed_is_missed_and_then_replaced(
     with caplog.at_level(logging.WARNING):
         run(scenario)
     assert caplog.text.count("has ended") == 1
+
+
+def test_the_loop_does_not_wait_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a core that others fill, what runs at idle priority takes up to two seconds to die."""
+    waiting: list[threading.Thread] = []
+    wait = subprocess.Popen.wait
+
+    def observed(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        waiting.append(threading.current_thread())
+        return wait(process, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", observed)
+
+    async def scenario(helper: Helper) -> None:
+        await helper.look_at(pair(), False)
+        assert helper.pid is not None
+        os.kill(helper.pid, signal.SIGKILL)
+        await until_gone(helper.pid)
+
+    run(scenario)
+    assert len(waiting) == 1
+    assert threading.main_thread() not in waiting
 
 
 def test_a_helper_that_is_stuck_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +173,7 @@ def test_one_that_is_stopped_leaves_no_process_and_starts_no_other() -> None:
         pid = helper.pid
         assert pid is not None
         helper.stop()
-        assert is_gone(pid)
+        await until_gone(pid)
         assert await helper.look_at(pair(), False) == "helper_lost"
 
     run(scenario)
