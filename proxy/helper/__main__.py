@@ -6,19 +6,8 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from time import process_time
-from typing import BinaryIO
-
-from proxy.helper.frames import found_framed, read_pair
-from proxy.pairs import look_at
 
 _NICENESS = 19
-
-
-def help_out(pairs: BinaryIO, findings: BinaryIO) -> None:
-    while (asked := read_pair(pairs)) is not None:
-        findings.write(found_framed(look_at(*asked, process_time)))
-        findings.flush()
 
 
 def _give_way() -> None:
@@ -33,8 +22,10 @@ def _give_way() -> None:
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker drains first, and then closes the stream
     _give_way()
+    from proxy.helper.looking import look_on  # takes as long as thousands of requests, and so after giving way
+
     try:
-        help_out(sys.stdin.buffer, sys.stdout.buffer)
+        look_on(sys.stdin.buffer, sys.stdout.buffer)
     except (BrokenPipeError, ConnectionResetError):
         os._exit(0)  # nobody is left to tell
 
