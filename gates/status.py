@@ -23,7 +23,8 @@ class LaneStatus:
     errors: dict[str, int] = field(default_factory=dict)
     """The failures by the code of what went wrong."""
     abandoned: int = 0
-    """Requests whose client left before its answer was whole; they are none of the answers."""
+    """Requests whose client left before its answer was whole, and copies that a worker gave up as it stopped; they are
+    none of the answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ _LANES = {
     "champion_shadow": ("champion, on copies", CHAMPION),
     "candidate_shadow": ("candidate, on copies", CANDIDATE),
 }
+_SERVING = ("champion", "candidate")
+"""The lanes of clients' requests."""
 _HEALTH = {Verdict.PASS: "dim", Verdict.FAIL: "bold red", Verdict.INSUFFICIENT: "dim"}
 # What a person can do in a phase that waits for one.
 _HINTS = {
@@ -166,10 +168,10 @@ def _line(label: str, text: str) -> Table:
 
 
 def _traffic_seen(rollout: RolloutStatus) -> list[RenderableType]:
-    if not any(lane.answers or lane.abandoned for lane in rollout.lanes.values()):
+    lanes, left = rollout.lanes, list(_left(rollout.lanes))
+    if not left and not any(lane.answers for lane in lanes.values()):
         return [Text("no answers in this stage yet", style="dim")]
-    lanes = rollout.lanes
-    return [_lanes(lanes), *_failures(lanes), *_left(lanes), *answers_compared(rollout), *_losses(rollout)]
+    return [_lanes(lanes), *_failures(lanes), *left, *answers_compared(rollout), *_losses(rollout)]
 
 
 def _lanes(lanes: dict[str, LaneStatus]) -> Table:
@@ -199,8 +201,10 @@ def _failures(lanes: dict[str, LaneStatus]) -> Iterator[Text]:
 
 
 def _left(lanes: dict[str, LaneStatus]) -> Iterator[Text]:
-    """Where one of the two makes clients wait in vain, this is where it shows: they have no answers to count."""
-    if left := [f"{_LANES[name][0]} {lane.abandoned:,}" for name, lane in lanes.items() if lane.abandoned]:
+    """Where one of the two makes clients wait in vain, this is where it shows: they have no answers to count. Copies
+    have no clients; theirs were given up by a worker that stopped."""
+    left = [f"{name} {lanes[name].abandoned:,}" for name in _SERVING if name in lanes and lanes[name].abandoned]
+    if left:
         yield Text(f"clients that left before their answer was whole: {', '.join(left)}", style="yellow")
 
 

@@ -92,7 +92,9 @@ def line_with(words: str, view: RenderableType) -> str:
 
 def test_clients_that_leave_are_told_even_where_nobody_got_an_answer() -> None:
     """A candidate that hangs has no answers, and so no failures."""
-    shown = terminal.model_view(replace(MODEL, rollout=replace(ROLLOUT, lanes={"candidate": HANGING})))
+    shown = terminal.model_view(
+        replace(MODEL, rollout=replace(ROLLOUT, lanes={"candidate": HANGING, "candidate_shadow": HANGING}))
+    )
     assert line_with("clients that left", shown) == "clients that left before their answer was whole: candidate 1,234"
     assert "clients that left" not in text(terminal.model_view(MODEL))
 

@@ -16,6 +16,9 @@ const LANES = {
   candidate_shadow: ["candidate, on copies", "candidate"],
 };
 
+/** The lanes of clients' requests. */
+const SERVING = ["champion", "candidate"];
+
 /** The stages done, the one that it is in or ended in, and those to come. */
 export function climb(rollout) {
   return h("ol", { class: "climb" }, rollout.stages.map((stage, at) => {
@@ -79,8 +82,8 @@ function heading(forecast) {
 
 /** What this stage has seen: each variant in each role, agreement, and what was lost. */
 export function lanes(rollout) {
-  const used = Object.entries(LANES).filter(([name]) => rollout.lanes[name]?.answers || rollout.lanes[name]?.abandoned);
-  if (!used.length) return h("p", { class: "note" }, "No answers in this stage yet.");
+  const used = Object.entries(LANES).filter(([name]) => rollout.lanes[name]?.answers);
+  if (!used.length && !left(rollout.lanes).length) return h("p", { class: "note" }, "No answers in this stage yet.");
   return [
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Answers by variant" }, h("table", {},
       h("thead", {}, h("tr", {}, ["variant", "answers", "failed", "p50", "p99"].map((name) => h("th", { scope: "col" }, name)))),
@@ -120,11 +123,13 @@ function agreement({ compared, share, low, high, noise, noise_compared, findings
   );
 }
 
+const left = (lanes) => SERVING.filter((name) => lanes[name]?.abandoned).map((name) => `${name} ${count(lanes[name].abandoned)}`);
+
 /** What was lost on the way, in words, each with its weight. */
 export function losses({ lanes, fallbacks, bad_answers: bad, max_bad_answers: most, shadow_dropped: dropped, champion }) {
   const lines = [];
-  const left = Object.entries(lanes).filter(([, { abandoned }]) => abandoned);
-  if (left.length) lines.push(["warn", `clients that left before their answer was whole: ${left.map(([name, { abandoned }]) => `${LANES[name][0]} ${count(abandoned)}`).join(", ")}`]);
+  const gone = left(lanes);
+  if (gone.length) lines.push(["warn", `clients that left before their answer was whole: ${gone.join(", ")}`]);
   if (champion.verdict === "FAIL") lines.push(["bad", `the champion fails as well: ${champion.failures} of ${champion.answers}`]);
   if (bad) lines.push(["bad", `the candidate failed ${count(bad)} requests of clients in the whole rollout${most ? `, of ${count(most)} at most` : ""}`]);
   if (fallbacks) lines.push(["warn", `the champion stepped in for the candidate ${count(fallbacks)} times`]);

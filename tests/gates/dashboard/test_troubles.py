@@ -100,11 +100,13 @@ def test_a_model_without_a_route_is_there_with_what_it_waits_for(answered: Answe
 
 def test_failures_are_told_by_code(answered: Answered, status: ControlStatus) -> None:
     champion = replace(ROLLOUT.lanes["champion"], failures=13, errors={"status_5xx": 1, "timeout": 12})
-    failing = replace(RAMPING, rollout=replace(ROLLOUT, lanes={"champion": champion, "candidate": HANGING}))
+    hanging = {"candidate": HANGING, "candidate_shadow": HANGING}
+    failing = replace(RAMPING, rollout=replace(ROLLOUT, lanes={"champion": champion, **hanging}))
     page = answered(HERE, **picture(replace(status, models=(failing,)))).page
     stage = page.get_by_role("region", name="This stage")
     expect(stage).to_contain_text("champion failed: timeout 12, status_5xx 1")
     expect(stage).to_contain_text("clients that left before their answer was whole: candidate 1,234")
+    expect(stage).not_to_contain_text("on copies 1,234")
 
 
 def test_a_control_plane_that_answers_with_an_error_is_no_lost_connection(answered: Answered) -> None:
