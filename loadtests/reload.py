@@ -25,8 +25,8 @@ from typing import Annotated
 import httpx2
 import typer
 
-from gates.adapters.modelserver import free_port
 from loadtests.reaction import quantile
+from tests.ports import claimed_port
 
 CLIENTS = 8
 WORKERS = 2
@@ -108,7 +108,7 @@ class Configuration:
     """Of one model, and what changes of it."""
 
     def __init__(self, state: Path, ports: dict[str, int]) -> None:
-        self.listen, self.control = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        self.listen, self.control = f"127.0.0.1:{claimed_port()}", f"127.0.0.1:{claimed_port()}"
         self._store = f"sqlite:///{state}/penstock.db"
         self._servers = {version: [f"http://127.0.0.1:{port}"] for version, port in ports.items()}
 
